@@ -1,0 +1,1 @@
+"""Connectors and the interface they are written against. Imports nothing of `seg_assets`; authors use `seg_assets.sdk`."""

@@ -1,0 +1,1 @@
+"""The canonical tables and the taxonomy: the one typed source for validation, Dagster column schemas, docs and tests."""
