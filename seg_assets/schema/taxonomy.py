@@ -25,7 +25,9 @@ class EventType(_Entry):
 
     description: str = Field(description="What happened, in one sentence.")
     properties: list[str] = Field(default=[], description="Names of the properties it carries, beside channel, device and session_id.")
-    aliases: list[str] = Field(default=[], description="Other spellings in the sources; compared without case, with blanks and dashes as underscores.")
+    aliases: list[str] = Field(
+        default=[], description="Other spellings in the sources; compared without case, with blanks and dashes as underscores."
+    )
 
 
 class FieldType(_Entry):
