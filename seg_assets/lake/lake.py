@@ -1,0 +1,206 @@
+"""The lake: Delta tables by key under one root. Commits are atomic; every version says what it was made from.
+
+A table's key is its path ("unified", "events"); whole-table writes replace the previous version. Landing of raw slices is in `landing.py`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import ibis
+import ibis.expr.types as ir
+import pyarrow as pa
+from deltalake import CommitProperties, DeltaTable, Schema, write_deltalake
+from deltalake.exceptions import TableNotFoundError
+from deltalake.transaction import AddAction, create_table_with_add_actions
+
+from seg_assets.errors import LakeError
+from seg_assets.lake.engine import Engine, WrittenFile
+
+Key = tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Commit:
+    """What a write left behind: Delta version, rows and bytes of the whole table, and where it is."""
+
+    version: int
+    rows: int
+    size: int
+    uri: str
+
+
+class Lake:
+    """Delta tables under `root`, read and written through one engine.
+
+    Args:
+        root: a local folder, or an object-store URL (s3://, gs://, az://) with credentials in the environment.
+        engine: computes; None makes a default one.
+        storage_options: passed to delta-rs for object stores.
+    """
+
+    def __init__(self, root: str | Path, engine: Engine | None = None, storage_options: Mapping[str, str] | None = None) -> None:
+        self.root = str(root)
+        self.engine = engine or Engine()
+        self.storage_options = dict(storage_options or {})
+        self.is_local = "://" not in self.root
+
+    def uri(self, key: Key) -> str:
+        """Where the table of `key` lives."""
+        return str(Path(self.root, *key).absolute()) if self.is_local else "/".join([self.root.rstrip("/"), *key])
+
+    def delta(self, key: Key, version: int | None = None) -> DeltaTable:
+        """The Delta table itself.
+
+        Raises:
+            LakeError: there is no such table (or no such version).
+        """
+        try:
+            return DeltaTable(self.uri(key), version=version, storage_options=self.storage_options)
+        except TableNotFoundError:
+            raise LakeError(f"the lake has no table {'/'.join(key)}", hint="materialize it first, or list what is there with `seg table`") from None
+
+    def exists(self, key: Key) -> bool:
+        return DeltaTable.is_deltatable(self.uri(key), self.storage_options)
+
+    def keys(self) -> list[Key]:
+        """Every table of the lake, sorted."""
+        if self.is_local:
+            root = Path(self.root)
+            return sorted(log.parent.relative_to(root).parts for log in root.rglob("_delta_log"))
+        from pyarrow import fs
+
+        filesystem, base = fs.FileSystem.from_uri(self.root)
+        found = filesystem.get_file_info(fs.FileSelector(base, recursive=True, allow_not_found=True))
+        logs = {info.path.split("/_delta_log")[0] for info in found if "/_delta_log" in info.path}
+        return sorted(tuple(log.removeprefix(base).strip("/").split("/")) for log in logs)
+
+    def schema(self, key: Key) -> ibis.Schema:
+        """Names and types of the table's columns."""
+        return ibis_schema(self.delta(key))
+
+    def read(self, key: Key, *, version: int | None = None, row_number: str | None = None) -> ir.Table:
+        """The table as a lazy expression.
+
+        Args:
+            key: which table.
+            version: an older Delta version; None is the newest.
+            row_number: name of a further column that numbers the rows of each file from 0 (local lakes only).
+
+        Raises:
+            LakeError: there is no such table.
+        """
+        table = self.delta(key, version)
+        if not self.is_local:
+            return self.engine.from_arrow(table.to_pyarrow_dataset())
+        return self.engine.read_files(table.file_uris(), ibis_schema(table), partitions=table.metadata().partition_columns, row_number=row_number)
+
+    def write(
+        self,
+        key: Key,
+        data: ir.Table | pa.Table | pa.RecordBatchReader,
+        *,
+        partition_by: str | None = None,
+        order_by: Sequence[str] = (),
+        facts: Mapping[str, Any] | None = None,
+    ) -> Commit:
+        """Replaces the table by `data` in one atomic commit; readers see the old version until then, and after a crash.
+
+        Args:
+            key: which table.
+            data: an expression (computed in bounded memory) or Arrow data.
+            partition_by: column whose values split the table on disk.
+            order_by: columns rows are stored by; makes equal tables equal byte for byte.
+            facts: kept in the commit (as_of, run, code version, inputs); read them with `facts`.
+        """
+        expr = data if isinstance(data, ir.Table) else self.engine.from_arrow(data)
+        uri = self.uri(key)
+        properties = CommitProperties(custom_metadata={name: json.dumps(value) for name, value in (facts or {}).items()})
+        if self.is_local:
+            files = self.engine.write_files(expr, Path(uri), partition_by=partition_by, order_by=order_by)
+            create_table_with_add_actions(
+                uri,
+                Schema.from_arrow(delta_schema(expr.schema().to_pyarrow())),
+                [add_action(file, Path(uri)) for file in files],
+                mode="overwrite",
+                partition_by=[partition_by] if partition_by else None,
+                commit_properties=properties,
+            )
+            table = self.delta(key)
+            return Commit(table.version(), sum(f.rows for f in files), sum(f.size for f in files), uri)
+        ordered = expr.order_by(list(order_by)) if order_by else expr
+        write_deltalake(
+            uri,
+            ordered.to_pyarrow_batches(),
+            mode="overwrite",
+            schema_mode="overwrite",
+            partition_by=[partition_by] if partition_by else None,
+            storage_options=self.storage_options,
+            commit_properties=properties,
+        )
+        return self.commit(key)
+
+    def commit(self, key: Key) -> Commit:
+        """The newest commit of a table."""
+        table = self.delta(key)
+        actions = pa.table(table.get_add_actions(flatten=True))
+        rows, size = (sum(actions.column(c).to_pylist()) for c in ("num_records", "size_bytes"))
+        return Commit(table.version(), rows, size, self.uri(key))
+
+    def facts(self, key: Key, version: int | None = None) -> dict[str, Any]:
+        """What the commit of a version (None: the newest) said about itself; {} where there is no table."""
+        if not self.exists(key):
+            return {}
+        table = self.delta(key, version)
+        entry = next((e for e in table.history() if e.get("version") == table.version()), {})
+        return {name: json.loads(value) for name, value in entry.items() if isinstance(value, str) and _is_json(value)}
+
+
+def add_action(file: WrittenFile, table_root: Path) -> AddAction:
+    """The Delta log entry of a written file."""
+    stats = json.dumps({"numRecords": file.rows})
+    path = os.path.relpath(file.path, table_root)
+    return AddAction(path, file.size, file.partition, int(file.path.stat().st_mtime * 1000), True, stats)
+
+
+def delta_schema(schema: pa.Schema) -> pa.Schema:
+    """The schema as Delta can hold it: microseconds, plain strings."""
+    return pa.schema([field.with_type(_delta_type(field.type)).with_nullable(True) for field in schema])
+
+
+def ibis_schema(table: DeltaTable) -> ibis.Schema:
+    """A Delta table's schema in Ibis types."""
+    return ibis.Schema.from_pyarrow(delta_schema(pa.schema(table.schema().to_arrow())))
+
+
+def _delta_type(dtype: pa.DataType) -> pa.DataType:
+    if pa.types.is_timestamp(dtype):
+        return pa.timestamp("us", tz="UTC" if dtype.tz else None)
+    if pa.types.is_large_string(dtype) or pa.types.is_string_view(dtype) or pa.types.is_null(dtype):
+        return pa.string()
+    if pa.types.is_large_binary(dtype) or pa.types.is_binary_view(dtype):
+        return pa.binary()
+    if pa.types.is_dictionary(dtype):
+        return _delta_type(dtype.value_type)
+    if pa.types.is_unsigned_integer(dtype):
+        return {8: pa.int16(), 16: pa.int32(), 32: pa.int64(), 64: pa.int64()}[dtype.bit_width]
+    if pa.types.is_date64(dtype):
+        return pa.date32()
+    if pa.types.is_float16(dtype):
+        return pa.float32()
+    if pa.types.is_time(dtype) or pa.types.is_duration(dtype):
+        return pa.string()
+    return dtype
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except ValueError:
+        return False
+    return True
