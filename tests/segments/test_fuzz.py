@@ -1,0 +1,162 @@
+"""The compiler against the judge on random cases. A case is one (segment, stream of 30 persons, as_of), so 30 verdicts.
+
+    pytest tests/segments/test_fuzz.py                          a few hundred cases
+    SEG_FUZZ_CASES=100000 pytest -s tests/segments/test_fuzz.py the full run
+    SEG_FUZZ_SEED=1234 ...                                      start at another seed; a failure names its own
+
+The meaning of everything is in the docstring of `oracle`, under Readings.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import os
+from random import Random
+from typing import Any
+
+import ibis
+import pyarrow as pa
+import pytest
+
+from seg_assets.errors import SegError
+from seg_assets.schema.tables import EVENTS, PERSON, PERSON_CONSENTS
+from tests.segments.generator import ATTRIBUTES, Case, generate
+from tests.segments.oracle import members, next_flip
+from tests.segments.reducer import reduce
+
+segments = pytest.importorskip("seg_assets.segments", reason="the compiler is not there yet")
+if not hasattr(segments, "evaluate"):
+    pytest.skip("the compiler is not there yet", allow_module_level=True)
+
+PER_BATCH = 40
+CASES = int(os.environ.get("SEG_FUZZ_CASES", "320"))
+FIRST_SEED = int(os.environ.get("SEG_FUZZ_SEED", "1"))
+BATCHES = -(-CASES // PER_BATCH)
+CATALOG = segments.default_catalog()
+
+PERSONS_SCHEMA = pa.schema(
+    [("person_id", pa.int64()), *((a, pa.string() if isinstance(v[0], str) else pa.from_numpy_dtype(type(v[0]))) for a, v in ATTRIBUTES.items())]
+)
+EVENTS_SCHEMA = ibis.schema({PERSON.name: PERSON.dtype, **EVENTS.schema}).to_pyarrow()
+CONSENTS_SCHEMA = PERSON_CONSENTS.schema.to_pyarrow()
+
+
+def table(rows: list[dict[str, Any]], schema: pa.Schema) -> ibis.Table:
+    return ibis.memtable(pa.Table.from_pylist([{n: row.get(n) for n in schema.names} for row in rows], schema=schema))
+
+
+def memberships(case: Case) -> pa.Table:
+    """The compiler's memberships."""
+    found = segments.evaluate(
+        segments.parse_segments(case.text, CATALOG),
+        persons=table(case.persons, PERSONS_SCHEMA),
+        events=table(case.events, EVENTS_SCHEMA),
+        consents=table(case.consents, CONSENTS_SCHEMA),
+        as_of=case.as_of,
+    ).memberships
+    return found if isinstance(found, pa.Table) else found.to_pyarrow()
+
+
+def compiled(case: Case) -> dict[str, set[int]]:
+    verdicts: dict[str, set[int]] = {d["segment"]: set() for d in case.documents}
+    for row in memberships(case).select(["segment", "person_id"]).to_pylist():
+        verdicts[row["segment"]].add(row["person_id"])
+    return verdicts
+
+
+def judged(case: Case) -> dict[str, set[int]]:
+    return members(case.written(), case.persons, case.events, case.consents, case.as_of)
+
+
+def differs(case: Case) -> bool:
+    """Whether compiler and judge disagree; False where one of them can't tell."""
+    try:
+        return bool(case.documents) and compiled(case) != judged(case)
+    except (SegError, KeyError):
+        return False
+
+
+def closure(case: Case, segment: str) -> list[dict[str, Any]]:
+    """The definition of a segment and of those nested in it."""
+    text = {d["segment"]: str(d["where"]) for d in case.documents}
+    wanted, new = set(), {segment}
+    while new:
+        wanted |= new
+        new = {s for s in text for w in new if f"'in_segment': '{s}'" in text[w]} - wanted
+    return [d for d in case.documents if d["segment"] in wanted]
+
+
+def report(case: Case, seed: int) -> str:
+    """A reduced case, readable."""
+    lines = [f"seed {seed}, as_of {case.as_of.isoformat()}", case.text]
+    for title, rows in (("persons", case.persons), ("events", sorted(case.events, key=lambda e: e["event_time"])), ("consents", case.consents)):
+        lines += [title, *(f"  {' '.join(f'{k}={v}' for k, v in row.items() if v is not None)}" for row in rows)]
+    return "\n".join([*lines, f"judge:    {judged(case)}", f"compiler: {compiled(case)}"])
+
+
+def disagreement(case: Case, seed: int) -> str | None:
+    """A readable small case on which compiler and judge disagree, or None where they agree on all of `case`."""
+    found, expected = compiled(case), judged(case)
+    wrong = [s for s in expected if found[s] != expected[s]]
+    if not wrong:
+        return None
+    alone = [dataclasses.replace(case, documents=closure(case, s)) for s in wrong]
+    smallest = min(alone, key=lambda c: len(c.text))
+    return f"{len(wrong)} segments differ: {', '.join(wrong)}\n{report(reduce(smallest if differs(smallest) else case, differs), seed)}"
+
+
+@pytest.mark.slow
+def test_compiler_and_judge_agree():
+    print(f"\nseeds {FIRST_SEED}..{FIRST_SEED + BATCHES - 1}, {BATCHES * PER_BATCH:,} cases")  # noqa: T201
+    for seed in range(FIRST_SEED, FIRST_SEED + BATCHES):
+        assert (found := disagreement(generate(seed, PER_BATCH), seed)) is None, found
+
+
+@pytest.mark.slow
+def test_the_order_of_rows_changes_nothing():
+    for seed in range(FIRST_SEED, FIRST_SEED + 2):
+        case, rng = generate(seed, PER_BATCH), Random(seed)
+        shuffled = dataclasses.replace(
+            case, **{f: rng.sample(rows := getattr(case, f), len(rows)) for f in ("persons", "events", "consents", "documents")}
+        )
+        assert ordered(memberships(case)) == ordered(memberships(shuffled)), f"seed {seed}"
+
+
+@pytest.mark.slow
+def test_none_is_the_exact_complement_and_de_morgan_holds():
+    for seed in range(FIRST_SEED, FIRST_SEED + 2):
+        case = generate(seed, 20)
+        wheres = [d["where"] for d in case.documents if "in_segment" not in str(d["where"])]
+        laws = []
+        for number, (a, b) in enumerate(itertools.pairwise(wheres)):
+            union = {"any": [a, b]}
+            laws += [
+                {"segment": f"{name}{number}", "calendar": "Europe/Berlin", "where": where}
+                for name, where in (("is", union), ("not", {"none": [a, b]}), ("same", {"none": [{"all": [{"none": [a]}, {"none": [b]}]}]}))
+            ]
+        found = compiled(dataclasses.replace(case, documents=laws))
+        everybody = {p["person_id"] for p in case.persons}
+        for number in range(len(wheres) - 1):
+            assert found[f"not{number}"] == everybody - found[f"is{number}"], f"seed {seed}: {laws[3 * number]}"
+            assert found[f"same{number}"] == found[f"is{number}"], f"seed {seed}: {laws[3 * number]}"
+
+
+@pytest.mark.slow
+def test_a_verdict_holds_until_valid_until_and_changes_then():
+    for seed in range(FIRST_SEED, FIRST_SEED + max(1, BATCHES // 8)):
+        case = generate(seed, PER_BATCH)
+        found = memberships(case)
+        if "valid_until" not in found.column_names:
+            pytest.skip("memberships have no valid_until yet")
+        flips = next_flip(case.written(), case.persons, case.events, case.consents, case.as_of)
+        wrong = {
+            (row["segment"], row["person_id"]): (row["valid_until"], flips[row["segment"], row["person_id"]])
+            for row in found.to_pylist()
+            if row["valid_until"] != flips[row["segment"], row["person_id"]]
+        }
+        assert not wrong, f"seed {seed}: (segment, person): (compiler, judge) {wrong}"
+
+
+def ordered(found: pa.Table) -> list[dict[str, Any]]:
+    return found.sort_by([("segment", "ascending"), ("person_id", "ascending")]).to_pylist()
