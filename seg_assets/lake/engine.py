@@ -85,10 +85,10 @@ class Engine:
         return self.connection.table(view).cast({n: schema[n] for n in schema.names})
 
     def from_arrow(self, data: pa.Table | pa.RecordBatchReader | Any) -> ir.Table:
-        """Arrow data (a table, a reader or a dataset) as a lazy table."""
-        if isinstance(data, pa.Table):
-            return ibis.memtable(data)
-        return self.connection.read_in_memory(data, table_name=f"arrow_{uuid.uuid4().hex}")
+        """Arrow data (a table, a reader or a dataset) as a lazy table of this engine; it stays referenced as long as the engine lives."""
+        name = f"arrow_{uuid.uuid4().hex}"
+        self.connection.con.register(name, data)
+        return self.connection.table(name)
 
     def write_files(self, expr: ir.Table, folder: Path, *, partition_by: str | None = None, order_by: Sequence[str] = ()) -> list[WrittenFile]:
         """Computes `expr` into new Parquet files under `folder`, in parallel and in bounded memory."""

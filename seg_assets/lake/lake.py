@@ -118,6 +118,8 @@ class Lake:
             order_by: columns rows are stored by; makes equal tables equal byte for byte.
             facts: kept in the commit (as_of, run, code version, inputs); read them with `facts`.
         """
+        if isinstance(data, pa.Table):
+            data = ibis.memtable(data)
         expr = data if isinstance(data, ir.Table) else self.engine.from_arrow(data)
         uri = self.uri(key)
         properties = CommitProperties(custom_metadata={name: json.dumps(value) for name, value in (facts or {}).items()})
@@ -156,8 +158,8 @@ class Lake:
         """What the commit of a version (None: the newest) said about itself; {} where there is no table."""
         if not self.exists(key):
             return {}
-        table = self.delta(key, version)
-        entry = next((e for e in table.history() if e.get("version") == table.version()), {})
+        newest = self.delta(key)
+        entry = newest.history()[newest.version() - (newest.version() if version is None else version)]
         return {name: json.loads(value) for name, value in entry.items() if isinstance(value, str) and _is_json(value)}
 
 

@@ -9,7 +9,7 @@ from functools import cached_property
 import ibis
 import ibis.expr.datatypes as dt
 
-UTC = 'timestamp("UTC")'
+UTC = 'timestamp("UTC", 6)'
 """Ibis type of every instant: microseconds, UTC."""
 MONEY = "decimal(18, 2)"
 """Ibis type of every amount: exact, so that sums do not depend on row order."""

@@ -1,0 +1,40 @@
+"""Scalar functions Ibis has no word for. Each names its DuckDB function; another engine maps them here and nowhere else."""
+
+from __future__ import annotations
+
+import ibis
+import ibis.expr.datatypes as dt
+import ibis.expr.types as ir
+
+
+@ibis.udf.scalar.builtin(name="timezone", signature=((dt.string, dt.timestamp), dt.Timestamp("UTC")))
+def _timezone(zone, instant):  # type: ignore[no-untyped-def]
+    """DuckDB: the instant a wall-clock time stands for in a zone."""
+
+
+def localized(wall_clock: ir.TimestampValue, zone: str) -> ir.TimestampValue:
+    """The instants at which clocks in `zone` (an IANA name) showed the naive times `wall_clock`."""
+    return _timezone(ibis.literal(zone), wall_clock)
+
+
+@ibis.udf.scalar.pyarrow(signature=((dt.string, dt.string), dt.string))
+def _e164(number, region):  # type: ignore[no-untyped-def]
+    """Vectorised phone parsing; "" where a number is not valid, because the engine's functions may not make nulls."""
+    import phonenumbers
+    import pyarrow as pa
+
+    def normalised(text: str, country: str) -> str:
+        try:
+            parsed = phonenumbers.parse(text, country or None)
+        except phonenumbers.NumberParseException:
+            return ""
+        return phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.E164) if phonenumbers.is_valid_number(parsed) else ""
+
+    pairs = list(zip(number.to_pylist(), region.to_pylist(), strict=True))
+    known = {pair: normalised(*pair) for pair in set(pairs)}
+    return pa.array([known[pair] for pair in pairs], pa.string())
+
+
+def e164(number: ir.StringValue, region: ir.StringValue) -> ir.StringValue:
+    """Phone numbers in E.164, null where they are not valid. `region`: country (ISO 3166-1) that national numbers are read in, null if unknown."""
+    return _e164(number, region.fill_null("")).nullif("")

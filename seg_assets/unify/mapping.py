@@ -1,0 +1,127 @@
+"""Which raw column, constant or expression each canonical column comes from. Values are still as delivered afterwards; see `typing.py`."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import ibis
+import ibis.expr.types as ir
+
+from seg_assets.errors import MappingError
+from seg_assets.schema.types import Table
+
+
+@dataclass(frozen=True)
+class FromColumn:
+    """The raw column of that name."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class FromValue:
+    """The same value in every row."""
+
+    value: str | int | float | bool
+
+
+@dataclass(frozen=True)
+class FromSql:
+    """A scalar SQL expression over the raw columns, in DuckDB's dialect."""
+
+    sql: str
+
+
+Origin = FromColumn | FromValue | FromSql
+
+
+@dataclass(frozen=True)
+class StreamMapping:
+    """How one stream becomes rows of a canonical table.
+
+    Args:
+        source: "connection/stream", kept in every row.
+        to: name of the canonical table ("events", ...).
+        columns: canonical column (or custom property or attribute) to its origin; None takes every raw column that has a canonical name.
+        timezone: IANA zone of times delivered without one.
+        where: SQL condition on the raw rows; the others are not for this table.
+    """
+
+    source: str
+    to: str
+    columns: Mapping[str, Origin] | None = None
+    timezone: str = "UTC"
+    where: str | None = None
+    extras: Mapping[str, str] = field(default_factory=dict)
+    """Custom property or attribute to the type it has in the taxonomy."""
+
+
+def mapped(raw: ir.Table, mapping: StreamMapping, table: Table) -> ir.Table:
+    """Raw rows with their canonical columns, not yet typed, beside all columns whose name begins with an underscore.
+
+    Args:
+        raw: the raw table.
+        mapping: origin of each column.
+        table: the canonical table; columns without an origin are null.
+
+    Raises:
+        MappingError: a column the mapping names is not in the raw table, or an expression does not compile.
+    """
+    origins = mapping.columns if mapping.columns is not None else _same_names(raw, mapping, table)
+    raw = _filtered(raw, mapping)
+    missing = sorted({o.name for o in origins.values() if isinstance(o, FromColumn)} - set(raw.columns))
+    if missing and raw.columns != [c for c in raw.columns if c.startswith("_")]:
+        raise MappingError(
+            f"stream {mapping.source}: no column {', '.join(map(repr, missing))} in what was delivered",
+            hint=f"it has {', '.join(c for c in raw.columns if not c.startswith('_'))}",
+        )
+    expressions = {name: origin.sql for name, origin in origins.items() if isinstance(origin, FromSql)}
+    computed = _computed(raw, expressions, mapping.source)
+    technical = {c: raw[c] for c in raw.columns if c.startswith("_")}
+
+    def value(name: str) -> ir.Value:
+        match origins.get(name):
+            case FromColumn(column):
+                return computed[column] if column in computed.columns else ibis.null("string")
+            case FromValue(constant):
+                return ibis.literal(constant)
+            case FromSql():
+                return computed[_computed_name(name)]
+        return ibis.null("string")
+
+    names = [c.name for c in table.columns if c.name not in {"source", "day"}] + list(mapping.extras)
+    return computed.select(**{name: value(name) for name in names}, **{name: computed[name] for name in technical})
+
+
+def _same_names(raw: ir.Table, mapping: StreamMapping, table: Table) -> dict[str, Origin]:
+    names = {c.name for c in table.columns} | set(mapping.extras)
+    return {name: FromColumn(name) for name in raw.columns if name in names}
+
+
+def _computed_name(name: str) -> str:
+    return f"_sql_{name}"
+
+
+def _filtered(raw: ir.Table, mapping: StreamMapping) -> ir.Table:
+    if mapping.where is None:
+        return raw
+    return _sql(raw, f"SELECT * FROM {{raw}} WHERE {mapping.where}", f"stream {mapping.source}, where")  # noqa: S608
+
+
+def _computed(raw: ir.Table, expressions: Mapping[str, str], source: str) -> ir.Table:
+    if not expressions:
+        return raw
+    for name, sql in expressions.items():
+        _sql(raw, f"SELECT ({sql}) AS x FROM {{raw}}", f"stream {source}, column {name}")  # noqa: S608
+    columns = ", ".join(f'({sql}) AS "{_computed_name(name)}"' for name, sql in expressions.items())
+    return _sql(raw, f"SELECT *, {columns} FROM {{raw}}", f"stream {source}")  # noqa: S608
+
+
+def _sql(raw: ir.Table, query: str, place: str) -> ir.Table:
+    alias = f"raw_{uuid.uuid4().hex}"
+    try:
+        return raw.alias(alias).sql(query.replace("{raw}", alias), dialect="duckdb")
+    except Exception as error:  # the engine's own parser and binder errors, whatever the engine
+        raise MappingError(f"{place}: the SQL does not work: {str(error).splitlines()[0]}") from None
