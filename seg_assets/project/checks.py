@@ -44,7 +44,9 @@ def taxonomy_problems(addition: Mapping[str, Any]) -> Iterator[Problem]:
             yield Problem((part,), f"{part} must be a mapping of names")
     for part, tables in (("events", ()), ("properties", ("events",)), ("attributes", ("contacts",)), ("purposes", ())):
         entries = addition.get(part)
-        for name in entries if isinstance(entries, Mapping) else ():
+        if not isinstance(entries, Mapping):
+            continue
+        for name in entries:
             if not re.fullmatch(SLUG, name):
                 yield Problem((part, name), f"{name!r} is not a name: it starts with a-z and goes on with a-z, 0-9 and _")
             for table in tables:

@@ -30,6 +30,7 @@ _MUST_BE = {
     "model_type": "must be a mapping of keys",
     "model_attributes_type": "must be a mapping of keys",
 }
+_LIMITS = {"greater_than": "above", "greater_than_equal": "at least", "less_than": "below", "less_than_equal": "at most"}
 
 
 def explain(error: ValidationError, model: type[BaseModel]) -> Iterator[Problem]:
@@ -50,6 +51,8 @@ def explain(error: ValidationError, model: type[BaseModel]) -> Iterator[Problem]
             yield Problem(steps, str(context["error"]))
         elif kind == "literal_error":
             yield Problem(steps, f"must be one of {context['expected']}")
+        elif kind in _LIMITS:
+            yield Problem(steps, f"must be {_LIMITS[kind]} {next(iter(context.values())):g}")
         else:
             yield Problem(steps, _MUST_BE.get(kind) or finding["msg"].replace("Input should", "must").replace("should", "must"))
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainValidator, WithJsonSchema, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, GetJsonSchemaHandler, PlainValidator, WithJsonSchema, model_validator
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
 from seg_assets.project.secrets import is_well_formed
 from seg_assets.project.sql import check_scalar
@@ -20,12 +22,12 @@ from seg_assets.project.values import (
     Points,
     Rate,
     Share,
+    ShareOrPoints,
     Slug,
     TimeZone,
     WholeRange,
     parse_duration,
 )
-from seg_assets.schema.taxonomy import ScalarType
 
 CanonicalTable = Literal["events", "contacts", "consents", "enrichments", "mentions"]
 
@@ -66,7 +68,7 @@ def _state(url: str) -> str:
     return url
 
 
-Sql = Annotated[str, AfterValidator(_scalar)]
+Sql = Annotated[str, AfterValidator(_scalar), WithJsonSchema({"title": "SQL expression", "type": "string"})]
 Settings = Annotated[dict[str, Any], AfterValidator(_references_are_well_formed)]
 
 
@@ -78,9 +80,12 @@ class ColumnMapping(_Model):
     """Where a canonical column's values come from: a column, a constant or an expression. A bare text is a column's name."""
 
     column: str | None = Field(default=None, min_length=1, description="Name of the stream's column.")
-    type: ScalarType | None = Field(default=None, description="Type the stream's column is read as first, where its own is misleading.")
     value: str | int | float | bool | None = Field(default=None, description="The same value for every row.")
     sql: Sql | None = Field(default=None, description="One scalar expression over the row's columns, in DuckDB's SQL.")
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        return {"anyOf": [{"type": "string", "minLength": 1}, handler(schema)]}
 
     @model_validator(mode="before")
     @classmethod
@@ -92,8 +97,6 @@ class ColumnMapping(_Model):
         given = {"column", "value", "sql"} & self.model_fields_set
         if len(given) != 1 or all(getattr(self, name) is None for name in given):
             raise ValueError("write exactly one of column, value and sql")
-        if self.type and not self.column:
-            raise ValueError("type goes with column only")
         return self
 
 
@@ -143,7 +146,12 @@ class Destination(_Model):
     audiences: Annotated[
         list[str] | Literal["all"],
         PlainValidator(_audiences),
-        WithJsonSchema({"anyOf": [{"const": "all"}, {"type": "array", "items": {"type": "string", "pattern": f"^{SLUG}$"}, "minItems": 1}]}),
+        WithJsonSchema(
+            {
+                "title": "list of ids, or all",
+                "anyOf": [{"const": "all"}, {"type": "array", "items": {"type": "string", "pattern": f"^{SLUG}$"}, "minItems": 1}],
+            }
+        ),
     ] = Field(description="Ids of the segments to deliver, or `all`.")
     fields: dict[str, str] = Field(default={}, description="Name in the payload to the person's column it carries.")
     armed: bool = Field(default=False, description="Deliver for real. Until then deliveries are planned and shown, and nothing is sent.")
@@ -166,15 +174,22 @@ class Identity(_Model):
 
 
 class EngagementLabels(_Model):
-    """Names of the engagement bands, as shares of all scored persons from the top. The rest are Lurkers."""
+    """Who counts as highly and as moderately engaged; all others are lurkers."""
 
-    highly_engaged: Share = Field(default=0.2, description="The top share: Highly Engaged.")
-    moderately_engaged: Share = Field(default=0.4, description="The share below it: Moderately Engaged.")
+    by: Literal["share", "points"] = Field(
+        default="share", description="Whether the two values are shares of all persons, from the top, or points to reach."
+    )
+    highly_engaged: ShareOrPoints = Field(default=0.2, description="The top share, or the points from which on a person is Highly Engaged.")
+    moderately_engaged: ShareOrPoints = Field(
+        default=0.4, description="The share below it, or the points from which on a person is Moderately Engaged."
+    )
 
     @model_validator(mode="after")
-    def _shares_fit(self) -> EngagementLabels:
-        if self.highly_engaged + self.moderately_engaged > 1:
+    def _values_fit(self) -> EngagementLabels:
+        if self.by == "share" and self.highly_engaged + self.moderately_engaged > 1:
             raise ValueError("the shares of highly_engaged and moderately_engaged must not exceed 100% together")
+        if self.by == "points" and self.highly_engaged < self.moderately_engaged:
+            raise ValueError("highly_engaged needs at least as many points as moderately_engaged")
         return self
 
 
@@ -203,13 +218,14 @@ class Engagement(_Model):
 
     half_life_days: float = Field(default=30.0, gt=0, le=3650, description="Days after which a point counts half.")
     weights: dict[str, Points] = Field(
-        default={k: float(v) for k, v in DEFAULT_WEIGHTS.items()}, description="Points per event type; types not named count nothing."
+        default={k: float(v) for k, v in DEFAULT_WEIGHTS.items()},
+        description="Points per event type, below 0 for what speaks against; types not named count nothing.",
     )
     labels: EngagementLabels = Field(default=EngagementLabels(), description="Shares of persons per label.")
 
     @model_validator(mode="after")
     def _something_counts(self) -> Engagement:
-        if not any(self.weights.values()):
+        if all(points <= 0 for points in self.weights.values()):
             raise ValueError("no event has points; give at least one type of event a weight above 0")
         return self
 
@@ -217,7 +233,9 @@ class Engagement(_Model):
 class Rfm(_Model):
     """Recency, frequency and monetary value."""
 
-    window_days: int = Field(default=365, ge=1, le=3650, description="Days before as_of whose orders count.")
+    window: Literal["30d", "90d", "365d", "total"] = Field(
+        default="365d", description="Which orders count: those of the last 30, 90 or 365 days, or all."
+    )
 
 
 class Scoring(_Model):

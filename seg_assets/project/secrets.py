@@ -37,7 +37,7 @@ def resolve_secrets(config: Mapping[str, Any], *, place: Place | None = None, en
 
     def look_up(match: re.Match[str]) -> str:
         if match[1]:
-            return ""
+            return "$"
         if match[2] not in variables:
             missing[match[2]] = None
         return variables.get(match[2], "")

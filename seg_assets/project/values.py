@@ -127,12 +127,6 @@ def _cron(line: str) -> str:
     return line
 
 
-def _rate(value: Any) -> Decimal:
-    if isinstance(value, bool) or not isinstance(value, int | float | Decimal) or not 0 < value < 1e12:
-        raise ValueError(f"{value!r} is not a rate; write a number above 0")
-    return Decimal(str(value))
-
-
 class IntRange(NamedTuple):
     """Whole numbers from `low` to `high`, both included."""
 
@@ -151,8 +145,8 @@ def _int_range(value: Any) -> IntRange:
     raise ValueError(f"{value!r} is not a range of whole numbers; write it like 3..12, or one number")
 
 
-def _text(pattern: str) -> WithJsonSchema:
-    return WithJsonSchema({"type": "string", "pattern": f"^{pattern}$"})
+def _text(title: str, pattern: str, **more: Any) -> WithJsonSchema:
+    return WithJsonSchema({"title": title, "type": "string", "pattern": f"^{pattern}$", **more})
 
 
 SLUG = r"[a-z][a-z0-9_]{0,62}"
@@ -164,25 +158,38 @@ def _slug(name: str) -> str:
     return name
 
 
-Slug = Annotated[str, AfterValidator(_slug), _text(SLUG)]
+_PERCENTAGE = {"type": "string", "pattern": r"^[0-9]+(\.[0-9]+)? ?%$"}
+
+Slug = Annotated[str, AfterValidator(_slug), _text("name", SLUG)]
 Duration = Annotated[
-    timedelta, BeforeValidator(parse_duration), PlainSerializer(format_duration), WithJsonSchema({"type": "string", "pattern": r"^([0-9]+[wdhms])+$"})
+    timedelta, BeforeValidator(parse_duration), PlainSerializer(format_duration), _text("duration", "([0-9]+[wdhms])+", examples=["15m", "24h", "7d"])
 ]
 Share = Annotated[
     float,
     BeforeValidator(_share),
-    WithJsonSchema({"anyOf": [{"type": "string", "pattern": r"^[0-9]+(\.[0-9]+)? ?%$"}, {"type": "number", "minimum": 0, "maximum": 1}]}),
+    PlainSerializer(lambda share: f"{share * 100:g}%", when_used="json"),
+    WithJsonSchema({"title": "share", "anyOf": [_PERCENTAGE, {"type": "number", "minimum": 0, "maximum": 1}]}),
 ]
-Instant = Annotated[datetime, BeforeValidator(parse_instant), WithJsonSchema({"type": "string", "format": "date-time"})]
-TimeZone = Annotated[str, AfterValidator(_zone)]
-Currency = Annotated[str, AfterValidator(_currency), _text("[A-Z]{3}")]
-Country = Annotated[str, AfterValidator(_region), _text("[A-Z]{2}")]
-Cron = Annotated[str, AfterValidator(_cron)]
-Rate = Annotated[Decimal, BeforeValidator(_rate), WithJsonSchema({"type": "number", "exclusiveMinimum": 0})]
+ShareOrPoints = Annotated[
+    float,
+    BeforeValidator(lambda value: _share(value) if isinstance(value, str) else value),
+    Field(ge=0, le=1e9),
+    WithJsonSchema({"title": "share or points", "anyOf": [_PERCENTAGE, {"type": "number", "minimum": 0}]}),
+]
+Instant = Annotated[
+    datetime,
+    BeforeValidator(parse_instant),
+    WithJsonSchema({"title": "instant", "type": "string", "format": "date-time", "examples": ["2026-07-01T00:00:00Z"]}),
+]
+TimeZone = Annotated[str, AfterValidator(_zone), _text("time zone", ".+", examples=["UTC", "Europe/Berlin"])]
+Currency = Annotated[str, AfterValidator(_currency), _text("currency", "[A-Z]{3}")]
+Country = Annotated[str, AfterValidator(_region), _text("country", "[A-Z]{2}")]
+Cron = Annotated[str, AfterValidator(_cron), _text("cron line", r"\S+( \S+){4}", examples=["0 5 * * *"])]
+Rate = Annotated[float, Field(gt=0, lt=1e12, allow_inf_nan=False)]
+Points = Annotated[float, Field(ge=-1e6, le=1e6, allow_inf_nan=False)]
 WholeRange = Annotated[
     IntRange,
     BeforeValidator(_int_range),
-    PlainSerializer(lambda r: f"{r.low}..{r.high}"),
-    WithJsonSchema({"anyOf": [{"type": "string", "pattern": r"^[0-9]+\.\.[0-9]+$"}, {"type": "integer", "minimum": 0}]}),
+    PlainSerializer(lambda r: f"{r.low}..{r.high}", when_used="json"),
+    WithJsonSchema({"title": "range", "anyOf": [{"type": "string", "pattern": r"^[0-9]+\.\.[0-9]+$"}, {"type": "integer", "minimum": 0}]}),
 ]
-Points = Annotated[float, Field(ge=0, le=1_000_000)]
