@@ -1,0 +1,158 @@
+"""The ledger: what each destination acknowledged to hold, and the state of every operation. SQLite by default, Postgres by URL.
+
+Holds ids and hashes only. `committed` moves in the same transaction as the acknowledgement that moves it, and by nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+
+import pyarrow as pa
+import sqlalchemy as sa
+
+from connectors.types import Outcome, Verdict
+
+METADATA = sa.MetaData()
+
+OPS = sa.Table(
+    "ops",
+    METADATA,
+    sa.Column("op_id", sa.String(32), primary_key=True),
+    sa.Column("destination", sa.String, nullable=False),
+    sa.Column("object", sa.String, nullable=False),
+    sa.Column("audience", sa.String, nullable=False),
+    sa.Column("person_id", sa.BigInteger, nullable=False),
+    sa.Column("op", sa.String, nullable=False),
+    sa.Column("payload_hash", sa.String, nullable=False),
+    sa.Column("generation", sa.Integer, nullable=False),
+    sa.Column("state", sa.String, nullable=False),
+    sa.Column("reason", sa.String),
+    sa.Column("attempts", sa.Integer, nullable=False),
+    sa.Column("as_of", sa.String, nullable=False),
+    sa.Index("ops_by_destination", "destination", "object"),
+)
+
+COMMITTED = sa.Table(
+    "committed",
+    METADATA,
+    sa.Column("destination", sa.String, primary_key=True),
+    sa.Column("object", sa.String, primary_key=True),
+    sa.Column("audience", sa.String, primary_key=True),
+    sa.Column("person_id", sa.BigInteger, primary_key=True),
+    sa.Column("payload_hash", sa.String),  # null: acknowledged to be gone
+    sa.Column("generation", sa.Integer, nullable=False),
+)
+
+COMMITTED_SCHEMA = pa.schema(
+    [("audience", pa.string()), ("person_id", pa.int64()), ("payload_hash", pa.string()), ("generation", pa.int64())]
+)
+OPS_SCHEMA = pa.schema(
+    [("op_id", pa.string()), ("op", pa.string()), ("audience", pa.string()), ("person_id", pa.int64()), ("state", pa.string()),
+     ("reason", pa.string()), ("as_of", pa.string())]
+)  # fmt: skip
+
+SENDING = "sending"
+
+
+class Ledger:
+    """Operations and acknowledgements of one destination object.
+
+    Args:
+        url: SQLAlchemy address of the operational store.
+        destination, object: whose operations these are.
+    """
+
+    def __init__(self, url: str, destination: str, object: str) -> None:
+        if url.startswith("sqlite:///"):
+            Path(url.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
+        self._engine = sa.create_engine(url)
+        if self._engine.dialect.name == "sqlite":
+            sa.event.listen(self._engine, "connect", _durable)
+        self.destination, self.object = destination, object
+        METADATA.create_all(self._engine)
+
+    def committed(self) -> pa.Table:
+        """What the destination acknowledged to hold: audience, person_id, payload_hash (null: removed), generation."""
+        query = sa.select(*(COMMITTED.c[n] for n in COMMITTED_SCHEMA.names)).where(self._mine(COMMITTED))
+        return self._rows(query, COMMITTED_SCHEMA)
+
+    def operations(self) -> pa.Table:
+        """Every operation ever begun, with its state."""
+        return self._rows(sa.select(*(OPS.c[n] for n in OPS_SCHEMA.names)).where(self._mine(OPS)), OPS_SCHEMA)
+
+    def begin(self, operations: Sequence[Mapping[str, object]], as_of: datetime) -> None:
+        """Writes down that a batch is about to be sent, before the socket opens.
+
+        Args:
+            operations: rows with op_id, audience, person_id, op, payload_hash, generation.
+            as_of: instant of the delivery.
+        """
+        rows = [
+            {**o, "destination": self.destination, "object": self.object, "state": SENDING, "attempts": 1, "as_of": as_of.isoformat()}
+            for o in operations
+        ]
+        ids = [o["op_id"] for o in operations]
+        with self._engine.begin() as connection:
+            known = set(connection.scalars(sa.select(OPS.c.op_id).where(OPS.c.op_id.in_(ids))))
+            if known:
+                again = sa.update(OPS).where(OPS.c.op_id.in_(known))
+                connection.execute(again.values(state=SENDING, attempts=OPS.c.attempts + 1, as_of=as_of.isoformat(), reason=None))
+            new = [r for r in rows if r["op_id"] not in known]
+            if new:
+                connection.execute(sa.insert(OPS), new)
+
+    def record(self, operations: Sequence[Mapping[str, object]], outcomes: Mapping[str, Outcome]) -> None:
+        """Writes down what became of a batch; acknowledged operations move `committed` in the same transaction.
+
+        An operation without an outcome is in doubt.
+        """
+        unknown = Outcome(Verdict.IN_DOUBT, "the destination did not say what became of it")
+        answered = [(o, outcomes.get(str(o["op_id"]), unknown)) for o in operations]
+        with self._engine.begin() as connection:
+            update = sa.update(OPS).where(OPS.c.op_id == sa.bindparam("id")).values(state=sa.bindparam("s"), reason=sa.bindparam("r"))
+            connection.execute(update, [{"id": o["op_id"], "s": out.verdict.value, "r": out.reason or None} for o, out in answered])
+            self._move(connection, [o for o, out in answered if out.verdict is Verdict.ACKED])
+
+    def states(self) -> dict[str, int]:
+        """How many operations are in each state."""
+        query = sa.select(OPS.c.state, sa.func.count()).where(self._mine(OPS)).group_by(OPS.c.state)
+        with self._engine.connect() as connection:
+            return {state: count for state, count in connection.execute(query)}
+
+    def _move(self, connection: sa.Connection, acked: Iterable[Mapping[str, object]]) -> None:
+        rows = [
+            {
+                "destination": self.destination,
+                "object": self.object,
+                "audience": o["audience"],
+                "person_id": o["person_id"],
+                "payload_hash": None if o["op"] == "remove" else o["payload_hash"],
+                "generation": o["generation"],
+            }
+            for o in acked
+        ]
+        if not rows:
+            return
+        dialect = self._engine.dialect.name
+        module = __import__(f"sqlalchemy.dialects.{dialect}", fromlist=["insert"])
+        insert = module.insert(COMMITTED)
+        keys = ["destination", "object", "audience", "person_id"]
+        moved = {name: insert.excluded[name] for name in ("payload_hash", "generation")}
+        connection.execute(insert.on_conflict_do_update(index_elements=keys, set_=moved), rows)
+
+    def _mine(self, table: sa.Table) -> sa.ColumnElement[bool]:
+        return (table.c.destination == self.destination) & (table.c.object == self.object)
+
+    def _rows(self, query: sa.Select, schema: pa.Schema) -> pa.Table:
+        with self._engine.connect() as connection:
+            rows = connection.execute(query).all()
+        columns = list(zip(*rows, strict=True)) or [()] * len(schema)
+        return pa.table([pa.array(c, f.type) for c, f in zip(columns, schema, strict=True)], schema=schema)
+
+
+def _durable(connection, _record) -> None:  # type: ignore[no-untyped-def]
+    """SQLite: many readers beside a writer, and a commit is on disk when it returns."""
+    for pragma in ("journal_mode = WAL", "synchronous = FULL", "busy_timeout = 30000"):
+        connection.execute(f"PRAGMA {pragma}")

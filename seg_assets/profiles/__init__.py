@@ -1,0 +1,1 @@
+"""One profile per person: daily activity, features, attributes, consents."""
