@@ -30,7 +30,7 @@ def config_problems(config: ProjectConfig, taxonomy: Taxonomy) -> Iterator[Probl
     for event in config.scoring.engagement.weights:
         yield from _unknown(("scoring", "engagement", "weights", event), event, taxonomy.events, "type of event")
     for at, feature in enumerate(config.clustering.features):
-        yield from _unknown(("clustering", "features", at), feature, names.clustering_columns(), "numeric column of a person")
+        yield from _unknown(("clustering", "features", at), feature, names.clustering_columns(), "number or word in profiles/features")
     for at, source in enumerate(config.identity.sources):
         yield from _unknown(("identity", "sources", at), source.partition("/")[0], config.connections, "connection")
 

@@ -162,7 +162,8 @@ class Identity(_Model):
     """How source records become persons."""
 
     sources: list[str] = Field(
-        default=[], description="Connections (or connection/stream), most trusted first: their values survive in the profile. Others follow by name."
+        default=[],
+        description="Connections (or connection/stream), most trusted first: their values survive in the profile. Others follow, newest value first.",
     )
     default_region: Country | None = Field(default=None, description="ISO 3166 country of phone numbers written without a country code.")
     max_persons_per_identifier: int = Field(
@@ -251,7 +252,7 @@ class Clustering(_Model):
     features: list[str] = Field(
         default=["days_since_event", "active_days_90d", "orders_365d", "revenue_365d", "refund_share", "categories", "email_clicks_90d"],
         min_length=2,
-        description="Numeric columns of profiles/features, scores/engagement or scores/rfm that persons are compared by.",
+        description="Columns of profiles/features (numbers and words) that persons are compared by.",
     )
     k: WholeRange = Field(default=IntRange(3, 12), description="How many clusters to try; the silhouette decides.")
     sample: int = Field(default=10_000, ge=100, le=1_000_000, description="Persons the silhouette is computed on.")

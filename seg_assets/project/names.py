@@ -39,6 +39,5 @@ def person_columns(taxonomy: Taxonomy) -> dict[str, Column]:
 
 
 def clustering_columns() -> dict[str, Column]:
-    """Numeric columns persons can be compared by."""
-    columns = {c.name: c for table in (FEATURES, ENGAGEMENT, RFM) for c in table.columns}
-    return {name: c for name, c in columns.items() if c.type in ("int64", "float64") and name != "person_id"}
+    """What persons can be compared by: numbers and words of profiles/features."""
+    return {c.name: c for c in FEATURES.columns if c.type in ("int64", "float64", "string") and c.name != "person_id"}
