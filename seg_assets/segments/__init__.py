@@ -1,0 +1,7 @@
+"""The segment language: parse definitions, evaluate them for all persons at one instant, explain every verdict. Free of Dagster."""
+
+from seg_assets.segments.catalog import Catalog, catalog_of, default_catalog
+from seg_assets.segments.definitions import SegmentsError, SegmentSet
+from seg_assets.segments.parse import parse_segments, read_segments
+
+__all__ = ["Catalog", "SegmentsError", "SegmentSet", "catalog_of", "default_catalog", "parse_segments", "read_segments"]
