@@ -1,0 +1,106 @@
+"""The `email` stream: campaigns sent, opened, clicked, unsubscribed from; and the numbers behind it, which `tracking` needs for the visits."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from connectors.shop import text
+from connectors.shop.calendar import DAY, EXPERIMENT, HOUR, MINUTE, SECOND, Campaign, Instants, Month, campaigns, delays
+from connectors.shop.config import Draws, ShopConfig, generator
+from connectors.shop.dirt import DUPLICATES, UNKNOWN_EVENTS, finish, garbage, plan
+from connectors.shop.people import people, scribbled
+from connectors.shop.personas import CATEGORIES
+from connectors.shop.population import Population
+from connectors.shop.streams import EMAIL
+
+RECEIVED, OPENED, CLICKED, UNSUBSCRIBED = range(4)
+FATIGUE = 0.7
+"""An e-mail within seven days of another is opened this much less."""
+CLICKS = 0.16
+"""Share of opened e-mails that are clicked."""
+SPELLINGS = (
+    "campaign_received", "campaign_received", "Campaign Received", "email_opened", "Email Opened", "email-opened",
+    "email_clicked", "Email Clicked", "email clicked", "unsubscribed", "Unsubscribed", "unsubscribed",
+)  # fmt: skip
+RATES = {"unknown_event": 0.0008, "no_identifier": 0.0006, "future_time": 0.0005, "duplicate": DUPLICATES}
+
+
+@dataclass(frozen=True)
+class Mailing:
+    """Rows of the stream as numbers: what, who (index in the block), when, which campaign (by number)."""
+
+    kind: np.ndarray
+    who: np.ndarray
+    at: Instants
+    campaign: np.ndarray
+
+
+def mailing(config: ShopConfig, people_: Population, month: Month) -> Mailing:
+    """Everything e-mail in a month, whole whatever `as_of` is."""
+    rng = generator(config, Draws.SENDS, people_.block, month.index)
+    parts: list[Mailing] = []
+    recent = np.zeros(len(people_), dtype=bool)
+    for number, campaign in enumerate(campaigns(config, len(CATEGORIES))):
+        if month.start <= campaign.at < month.end:
+            part, recent = _one_campaign(rng, people_, number, campaign, recent)
+            parts += part
+    return Mailing(*(np.concatenate([getattr(p, f) for p in parts] or [np.zeros(0, np.int64)]) for f in ("kind", "who", "at", "campaign")))
+
+
+def _one_campaign(rng: np.random.Generator, who: Population, number: int, campaign: Campaign, recent: np.ndarray) -> tuple[list[Mailing], np.ndarray]:
+    n = len(who)
+    leaving = who.unsubscribes == number
+    themed = np.where(who.favourite == campaign.theme, 1.6, 1.0)
+    drawn = rng.random(n) < who.send_share * themed
+    allowed = (who.email_from <= campaign.at) & (who.email_until > campaign.at + HOUR)
+    test = campaign.id == EXPERIMENT
+    sent = who.arm == 2 if test else allowed & (drawn | leaving)
+    opened = sent & (rng.random(n) < np.minimum(who.open_rate * np.where(recent, FATIGUE, 1.0) * themed, 0.95))
+    u = rng.random(n)
+    clicked = sent & (u < who.lift) if test else opened & (u < CLICKS)
+    leaves = sent & leaving
+    sent_at = campaign.at + rng.integers(0, 30 * MINUTE, n)
+    opened_at = sent_at + np.minimum(rng.lognormal(np.log(3), 1.3, n) * HOUR, 4 * DAY).astype(np.int64)
+    opened_at = np.where(leaves, who.email_until - 40 * SECOND, opened_at)
+    clicked_at = opened_at + rng.integers(5 * SECOND, 5 * MINUTE, n)
+    rows = []
+    for kind, mask, at in (
+        (RECEIVED, sent, sent_at),
+        (OPENED, opened | clicked | leaves, opened_at),
+        (CLICKED, clicked & ~leaves, clicked_at),
+        (UNSUBSCRIBED, leaves, who.email_until),
+    ):
+        index = np.flatnonzero(mask)
+        rows.append(Mailing(np.full(len(index), kind), index, at[index], np.full(len(index), number)))
+    return rows, sent
+
+
+def email(config: ShopConfig, who: Population, month: Month, until: int, start: int) -> tuple[pa.Table, pa.Table]:
+    """The rows of a block and month before `until`, and their defects; `start` counts the rows of the slice before these."""
+    rng = generator(config, Draws.EMAIL, who.block, month.index)
+    mail = mailing(config, who, month)
+    total = len(mail.at)
+    planned = plan(rng, total, RATES, config.dirt)
+    spelled = np.where(rng.random(total) < 0.06 * config.dirt, rng.integers(1, 3, total), 0)
+    late, typed = delays(rng, total), rng.random(total)
+    keep = np.flatnonzero((mail.at >= month.start) & (mail.at < min(until, month.end)))
+    at, person, spelling, defects = mail.at[keep], mail.who[keep], spelled[keep], planned.where(keep)
+    address = people(config, who.block, who.likes_like.tobytes()).email
+    address = text.gather(address, who.email_owner[person], ~defects.rows("no_identifier"))
+    unknown = defects.rows("unknown_event")
+    table = pa.table(
+        {
+            "event_id": text.ids("mail", ((who.block * 256 + month.index) << 20) + keep),
+            "event_type": text.put(text.words(SPELLINGS, mail.kind[keep] * 3 + spelling), unknown, garbage(UNKNOWN_EVENTS, keep[unknown])),
+            "event_time": text.instants(at + np.where(defects.rows("future_time"), 2000 * DAY, 0)),
+            "received_at": text.instants(at + late[keep]),
+            "email": scribbled(typed[keep], address, config.dirt),
+            "channel": text.words(("email", "newsletter"), (spelling == 2).astype(np.int8)),
+            "campaign_id": text.words(tuple(c.id for c in campaigns(config, len(CATEGORIES))), mail.campaign[keep]),
+        },
+        schema=EMAIL.schema,
+    )
+    return finish(table, "event_id", defects, {}, "email", month.label, start)

@@ -1,0 +1,126 @@
+"""What is wrong with rows, on purpose: which row gets which defect, what it then looks like, and the record of it for the truth."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+DEFECTS: dict[str, str] = {
+    "bad_time": "row",
+    "future_time": "row",
+    "unknown_event": "row",
+    "no_identifier": "row",
+    "unknown_purpose": "row",
+    "unknown_state": "row",
+    "unknown_attribute": "row",
+    "no_key": "row",
+    "garbage_amount": "row",
+    "negative_amount": "row",
+    "bad_sentiment": "row",
+    "bad_confidence": "row",
+    "bad_value": "row",
+    "bad_email": "field",
+    "bad_phone": "field",
+    "bad_birth_date": "field",
+    "null_text": "field",
+    "duplicate": "copy",
+    "clock_skew": "none",
+    "ambiguous_time": "none",
+}
+"""Every defect and what it spoils: the whole row, one field, nothing (the time is off or says two things), or it is one row too many (copy)."""
+
+DEFECT_SCHEMA = pa.schema(
+    [("stream", pa.string()), ("slice", pa.string()), ("position", pa.int64()), ("key", pa.string()), ("code", pa.string()), ("spoils", pa.string())]
+)
+
+BAD_TIMES = ("31/02/2026 25:61", "yesterday", "0000-00-00T00:00:00Z", "n/a", "1751364000-", "2026-13-45T99:00:00Z")
+UNKNOWN_EVENTS = ("undefined", "pageview_v2", "Test Event", "$autocapture", "gtm.dom")
+BAD_AMOUNTS = ("abc", "N/A", "12,34,56", "EUR")
+NULL_TEXTS = ("null", "NULL", "N/A", "None", "-")
+DUPLICATES = 0.010
+"""Share of rows delivered twice (UCI Online Retail: 1.0%)."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The defect of each row: an index into `codes`, -1 for none."""
+
+    codes: tuple[str, ...]
+    of: np.ndarray
+
+    def rows(self, code: str) -> np.ndarray:
+        """Whether each row has the defect `code`."""
+        return self.of == self.codes.index(code) if code in self.codes else np.zeros(len(self.of), dtype=bool)
+
+    def where(self, keep: np.ndarray) -> Plan:
+        return Plan(self.codes, self.of[keep])
+
+
+def plan(rng: np.random.Generator, rows: int, rates: dict[str, float], dirt: float, only: dict[str, np.ndarray] | None = None) -> Plan:
+    """Draws at most one defect per row.
+
+    Args:
+        rng: generator of the stream, block and month.
+        rows: how many rows.
+        rates: share of rows by defect, before `dirt`; with `only`, the share of the rows it is possible for.
+        dirt: multiplies every rate.
+        only: rows a defect is possible for, where not for all.
+    """
+    draw = rng.random(rows, dtype=np.float32)
+    of = np.full(rows, -1, dtype=np.int8)
+    low = 0.0
+    for number, (code, rate) in enumerate(rates.items()):
+        high = low + rate * dirt
+        hit = (draw >= low) & (draw < high)
+        of[hit if not only or code not in only else hit & only[code]] = number
+        low = high
+    return Plan(tuple(rates), of)
+
+
+def garbage(choices: tuple[str, ...], numbers: np.ndarray) -> pa.StringArray:
+    """A word of `choices` for each row number."""
+    return pa.array(choices).take(pa.array(numbers % len(choices)))
+
+
+def finish(table: pa.Table, key: str, defects: Plan, extra: dict[str, np.ndarray], stream: str, slice_: str, start: int) -> tuple[pa.Table, pa.Table]:
+    """Adds the second copies and writes down what is wrong.
+
+    Args:
+        table: rows, defects built in.
+        key: column that names a row.
+        defects: the rows' defects; those planned as "duplicate" get a copy behind the last row.
+        extra: further codes and their rows (they may coincide with planned defects).
+        stream, slice_: where the rows are delivered.
+        start: rows of the slice before this table.
+
+    Returns:
+        The rows to deliver, and one row per defect in `DEFECT_SCHEMA`; a copy's position is that of the second copy.
+    """
+    copies = np.flatnonzero(defects.rows("duplicate"))
+    size = table.num_rows
+    parts = []
+    for code in defects.codes:
+        at = np.flatnonzero(defects.rows(code))
+        parts.append((code, at, size + np.arange(len(at)) if code == "duplicate" else at))
+    parts.extend((code, np.flatnonzero(rows), np.flatnonzero(rows)) for code, rows in extra.items())
+    found = [_record(table, key, code, at, start + shown, stream, slice_) for code, at, shown in parts if len(at)]
+    if len(copies):
+        table = pa.concat_tables([table, table.take(pa.array(copies))])
+    return table, pa.concat_tables(found) if found else DEFECT_SCHEMA.empty_table()
+
+
+def _record(table: pa.Table, key: str, code: str, at: np.ndarray, shown: np.ndarray, stream: str, slice_: str) -> pa.Table:
+    n = len(at)
+    return pa.table(
+        {
+            "stream": pa.repeat(stream, n),
+            "slice": pa.repeat(slice_, n),
+            "position": pa.array(shown, pa.int64()),
+            "key": table.column(key).take(pa.array(at)).combine_chunks(),
+            "code": pa.repeat(code, n),
+            "spoils": pa.repeat(DEFECTS[code], n),
+        },
+        schema=DEFECT_SCHEMA,
+    )

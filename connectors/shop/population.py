@@ -1,0 +1,324 @@
+"""A block of persons: who they are, how they shop, when they buy and when they stop. Numbers only; no column a source would deliver.
+
+Purchases follow the BG/NBD story (Fader, Hardie, Lee 2005): while alive a person orders at a constant rate drawn from a gamma, and after
+each order leaves for good with a probability drawn from a beta. Rates run on the seasonal clock.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cache, lru_cache
+from statistics import NormalDist
+
+import numpy as np
+
+from connectors.shop.calendar import (
+    DAY,
+    EXPERIMENT,
+    HOUR,
+    MINUTE,
+    NEVER,
+    SECOND,
+    Instants,
+    at_typical_hours,
+    campaigns,
+    clear_of_month_end,
+    clocks,
+    hour_table,
+    instant,
+)
+from connectors.shop.config import BLOCK, Draws, ShopConfig, generator
+from connectors.shop.personas import CATEGORIES, NOISE_SHARE, PERSONAS, TASTES, column, pick, steps
+
+PRODUCTS = 400
+"""Products per category, by price."""
+DROPOUT = (0.793, 2.426)
+"""Beta of the probability to leave after an order (CDNOW, BG/NBD fit)."""
+VALUE_BETWEEN, VALUE_WITHIN = 0.52, 0.66
+"""Standard deviations of ln order value between and within persons; their squares relate as .46 to .72 (four data sets)."""
+EFFECT_LOW, EFFECT_HIGH = 0.011, 0.074
+"""Effect of the experiment on the chance of a visit within 14 days, by affinity (Hillstrom, women's e-mail)."""
+HIGH_AFFINITY = ("fashion", "beauty", "home")
+"""Favourite categories for which the experiment's effect is high."""
+WINDOW = 14 * DAY
+LAPSED_VISITS = 0.1
+"""Share of visits that go on after a person has left."""
+STORE, PHONE, WEB, APP = range(4)
+"""Where an order is placed."""
+
+
+@dataclass(frozen=True)
+class Orders:
+    """Orders of a block by person and time; lines in one flat array each (`first` has one entry more than there are orders)."""
+
+    who: np.ndarray
+    start: Instants
+    placed: Instants
+    where: np.ndarray
+    tracked: np.ndarray
+    second_account: np.ndarray
+    refunded_at: Instants
+    first: np.ndarray
+    product: np.ndarray
+    quantity: np.ndarray
+    cents: np.ndarray
+
+
+@dataclass(frozen=True)
+class Population:
+    """Persons `offset .. offset+len-1`: one array entry per person, unless said otherwise. Times are instants, `NEVER` when it never comes."""
+
+    block: int
+    offset: int
+    persona: np.ndarray
+    browses_like: np.ndarray
+    joined: Instants
+    seen_from: Instants
+    alive_until: Instants
+    order_rate: np.ndarray
+    leave_chance: np.ndarray
+    value_mean: np.ndarray
+    visit_rate: np.ndarray
+    open_rate: np.ndarray
+    send_share: np.ndarray
+    mobile: np.ndarray
+    app: np.ndarray
+    login: np.ndarray
+    favourite: np.ndarray
+    likes_like: np.ndarray
+    taste: np.ndarray
+    account: np.ndarray
+    second_account: np.ndarray
+    device_owner: np.ndarray
+    email_owner: np.ndarray
+    cookie_age: np.ndarray
+    clock_skew: Instants
+    email_from: Instants
+    email_until: Instants
+    email_expires: Instants
+    unsubscribes: np.ndarray
+    arm: np.ndarray
+    effect: np.ndarray
+    lift: np.ndarray
+    orders: Orders
+
+    def __len__(self) -> int:
+        return len(self.persona)
+
+
+@cache
+def prices() -> np.ndarray:
+    """Price in cents of a category's products, ascending: lognormal around 33 EUR, ending in 9 cents."""
+    normal = NormalDist(3.5, 1.15)
+    return np.array([max(199, round(math.exp(normal.inv_cdf((i + 0.5) / PRODUCTS)) * 10) * 10 - 1) for i in range(PRODUCTS)])
+
+
+def products_near(rng: np.random.Generator, category: np.ndarray, cents: np.ndarray) -> np.ndarray:
+    """A product of the category for about that price; of ten in the same price class the first ones are the favourites."""
+    shelf = np.searchsorted(prices(), cents) // 10
+    nth = (10 * rng.random(len(cents)) ** 2).astype(np.int64)
+    return category.astype(np.int64) * PRODUCTS + np.clip(shelf, 0, PRODUCTS // 10 - 1) * 10 + nth
+
+
+def price_of(product: np.ndarray) -> np.ndarray:
+    return prices()[product % PRODUCTS]
+
+
+@cache
+def hours() -> np.ndarray:
+    return hour_table([p.hour for p in PERSONAS])
+
+
+@lru_cache(maxsize=24)
+def population(config: ShopConfig, block: int) -> Population:
+    """The persons of a block and everything that happens to them regardless of month."""
+    rng = generator(config, Draws.POPULATION, block)
+    offset = block * BLOCK
+    n = min(BLOCK, config.customers - offset)
+    shares = np.cumsum([*(p.share for p in PERSONAS), NOISE_SHARE])
+    persona = np.searchsorted(shares[:-1], rng.random(n), side="right").astype(np.uint8)
+
+    def like() -> np.ndarray:
+        return np.where(persona == len(PERSONAS), rng.integers(0, len(PERSONAS), n), persona).astype(np.uint8)
+
+    buys, browses, tastes = like(), like(), like()
+    joined = _joins(config, rng, browses)
+    account = (rng.random(n) < 0.74) | (column("mobile")[browses] > 0.9)
+    seen_from = np.where(account & (joined > instant(config.start)), joined - (30 * DAY * rng.random(n) ** 3).astype(np.int64), joined)
+    taste = pick(rng, steps("tastes"), tastes)
+    visits = column("visits")[browses] * rng.gamma(0.7, 1 / 0.7, n)
+    rate = column("orders")[buys] * rng.gamma(column("shape")[buys], 1 / column("shape")[buys])
+    rate = np.where(rng.random(n) < column("buyers")[buys], rate, 0.0)
+    leaves = rng.beta(*DROPOUT, n)
+    level = np.log(column("basket")[buys]) + VALUE_BETWEEN * (rng.standard_normal(n))
+    favourite = pick(rng, steps("likes"), tastes)
+    prefers_email = taste == TASTES.index("email")
+    traits = {
+        "mobile": np.clip(column("mobile")[browses] + 0.12 * rng.standard_normal(n), 0.02, 0.98),
+        "app": np.where(taste == TASTES.index("app"), 0.7, 0.05) * account,
+        "login": np.where(account, 0.35 + 0.5 * rng.random(n), 0.0),
+        "open_rate": np.clip(column("opens")[tastes] * np.where(prefers_email, 1.4, 0.8) * rng.gamma(4, 0.25, n), 0.01, 0.9),
+        "send_share": np.where(prefers_email, 0.6, np.where(rng.random(n) < 0.5, 0.3, 0.12)),
+        "second_account": account & (rng.random(n) < 0.05),
+        "cookie_age": np.where(rng.random(n) < 0.25, 90 + 60 * rng.random(n), 400 + 900 * rng.random(n)) * DAY,
+        "clock_skew": np.where(rng.random(n) < 0.005 * config.dirt, rng.integers(1, 10, n) * MINUTE * rng.choice(np.array([-1, 1]), n), 0),
+    }
+    trap = rng.random(n)
+    before = np.maximum(np.arange(n) - 1, 0)
+    traits["device_owner"] = np.where(trap < 0.0025 * config.dirt, before, np.arange(n))
+    traits["email_owner"] = np.where((trap > 0.5) & (trap < 0.5 + 0.0025 * config.dirt), before, np.arange(n))
+    orders, alive_until = _purchases(config, block, buys, tastes, favourite, taste, joined, account, traits["second_account"], rate, leaves, level)
+    quits = joined + (rng.exponential(500, n) * DAY).astype(np.int64)
+    quits = np.maximum(quits, instant(config.start) + (rng.exponential(500, n) * DAY).astype(np.int64))
+    alive_until = np.where(rate > 0, alive_until, quits)
+    email = _email_consent(config, rng, joined, tastes)
+    experiment = _experiment(config, rng, account, favourite, visits, alive_until, email["email_from"], email["email_until"])
+    return Population(
+        block=block, offset=offset, persona=persona, browses_like=browses, joined=joined, seen_from=seen_from, alive_until=alive_until,
+        order_rate=rate, leave_chance=leaves, value_mean=np.exp(level + VALUE_WITHIN**2 / 2), visit_rate=visits, favourite=favourite,
+        likes_like=tastes, taste=taste, account=account, orders=orders, **traits, **email, **experiment,
+    )  # fmt: skip
+
+
+def _joins(config: ShopConfig, rng: np.random.Generator, profile: np.ndarray) -> Instants:
+    """When persons became known: 60% in the three years before the period, the rest inside it along the season."""
+    n = len(profile)
+    ordinary, _ = clocks(config)
+    begin, beyond = instant(config.start), int(instant(config.end) + DAY)
+    inside = ordinary.instants(rng.random(n) * float(ordinary.even(beyond)))
+    earlier = begin - (rng.random(n) * 1000 * DAY).astype(np.int64) - DAY
+    return at_typical_hours(rng, np.where(rng.random(n) < 0.6, earlier, np.minimum(inside, beyond - 1)), profile, hours())
+
+
+def _purchases(
+    config: ShopConfig,
+    block: int,
+    buys: np.ndarray,
+    tastes: np.ndarray,
+    favourite: np.ndarray,
+    taste: np.ndarray,
+    joined: Instants,
+    account: np.ndarray,
+    second_account: np.ndarray,
+    rate: np.ndarray,
+    leaves: np.ndarray,
+    level: np.ndarray,
+) -> tuple[Orders, Instants]:
+    """The orders of a block inside the period, and when each person left (after the last order, or `NEVER`)."""
+    rng = generator(config, Draws.PURCHASES, block)
+    who, start, last = _order_times(config, rng, joined, rate, leaves, column("christmas")[buys])
+    start = np.maximum(at_typical_hours(rng, start, buys[who], hours()), joined[who] + 15 * MINUTE)
+    start = clear_of_month_end(start)
+    order = np.lexsort((start, who))
+    who, start, last = who[order], start[order], last[order]
+    alive_until = np.full(len(joined), NEVER)
+    gone = np.flatnonzero(last)
+    np.maximum.at(alive_until, who[gone], 0)
+    alive_until[who[gone]] = start[gone]
+    n = len(who)
+    in_store = np.where(taste == TASTES.index("store"), 0.75, 0.10)[who]
+    in_app = np.where(taste == TASTES.index("app"), 0.7, 0.05)[who] * account[who]
+    u = rng.random(n)
+    where = np.select([u < in_store, u < in_store + 0.02, rng.random(n) < in_app], [STORE, PHONE, APP], WEB).astype(np.uint8)
+    online = where >= WEB
+    spent = np.minimum(rng.lognormal(math.log(11), 0.8, n) * MINUTE, LONGEST_SPENT).astype(np.int64)
+    lines = np.minimum(rng.geometric(0.7, n), 5)
+    first = np.concatenate([[0], np.cumsum(lines)])
+    owner = np.repeat(who, lines)
+    total = np.exp(level[owner] + VALUE_WITHIN * rng.standard_normal(n).repeat(lines))
+    quantity = np.where(rng.random(len(owner)) < 0.85, 1, rng.integers(2, 5, len(owner)))
+    category = np.where(rng.random(len(owner)) < 0.65, favourite[owner], pick(rng, steps("likes"), tastes[owner]))
+    product = products_near(rng, category, total * 100 / np.repeat(lines, lines) / quantity)
+    alive_until = np.where(alive_until == NEVER, NEVER, alive_until + HOUR)
+    placed = np.where(online, start + np.maximum(spent, 2 * MINUTE), start)
+    refunded = rng.random(n) < np.where(online, 0.05, 0.015)
+    return Orders(
+        who=who, start=start, placed=placed, where=where,
+        tracked=online & (rng.random(n) < 0.9), second_account=second_account[who] & (rng.random(n) < 0.25),
+        refunded_at=np.where(refunded, placed + ((3 + 27 * rng.random(n)) * DAY).astype(np.int64), NEVER), first=first, product=product, quantity=quantity,
+        cents=price_of(product) * quantity,
+    ), alive_until  # fmt: skip
+
+
+LONGEST_SPENT = 170 * MINUTE
+"""Longest time from arriving to placing an order."""
+
+
+def _order_times(
+    config: ShopConfig, rng: np.random.Generator, joined: Instants, rate: np.ndarray, leaves: np.ndarray, christmas: np.ndarray
+) -> tuple[np.ndarray, Instants, np.ndarray]:
+    """Person, time and "left after it" of every order, order number by order number over all persons still alive."""
+    ordinary, peaked = clocks(config)
+    begin, beyond = instant(config.start), instant(config.end) + DAY
+    entry = np.maximum(joined, begin)
+    even = np.where(christmas, peaked.even(entry), ordinary.even(entry))
+    horizon = np.where(christmas, float(peaked.even(beyond)), float(ordinary.even(beyond)))
+    per_day = rate / 365.25
+    active = np.flatnonzero(rate > 0)
+    newcomer = joined >= begin
+    rounds: list[tuple[np.ndarray, Instants, np.ndarray]] = []
+    while active.size:
+        first = newcomer[active] & (len(rounds) == 0)
+        gap = rng.standard_exponential(active.size) * np.where(first, 3.0, 1 / per_day[active])
+        even[active] += gap
+        active = active[even[active] < horizon[active]]
+        at = np.where(christmas[active], peaked.instants(even[active]), ordinary.instants(even[active]))
+        left = rng.random(active.size) < leaves[active]
+        rounds.append((active, at, left))
+        active = active[~left]
+    who, at, left = (np.concatenate(parts) for parts in zip(*rounds, strict=True)) if rounds else (np.zeros(0, np.int64),) * 3
+    return who, np.clip(at, begin, beyond - 1), left.astype(bool)
+
+
+def _email_consent(config: ShopConfig, rng: np.random.Generator, joined: Instants, tastes: np.ndarray) -> dict[str, np.ndarray]:
+    """From when until when marketing e-mail is allowed, and which campaign (by number) ends it by a click on unsubscribe (-1: none)."""
+    n = len(joined)
+    plan = campaigns(config, len(CATEGORIES))
+    times = np.array([c.at for c in plan], dtype=np.int64)
+    granted = rng.random(n) < 0.62
+    begin = np.where(granted, joined + np.where(rng.random(n) < 0.15, rng.random(n) * 60 * DAY, SECOND).astype(np.int64), NEVER)
+    weeks = rng.exponential(1 / 0.003, n)
+    weeks = np.where(joined < instant(config.start), weeks + (instant(config.start) - joined) / (7 * DAY), weeks)
+    withdrawn = np.where(granted, joined + np.minimum(weeks * 7 * DAY, 1e17).astype(np.int64) + HOUR, NEVER)
+    withdrawn = np.maximum(withdrawn, np.where(granted, begin + HOUR, withdrawn))
+    expires = np.where(granted & (rng.random(n) < 0.10), begin + (rng.integers(365, 1460, n) * DAY), NEVER)
+    until = np.minimum(withdrawn, expires)
+    tired = np.searchsorted(times, begin) + rng.geometric(np.clip(0.012 - 0.02 * column("opens")[tastes], 0.003, 1), n) - 1
+    skips = np.array([c.id == EXPERIMENT for c in plan] + [True])
+    known = np.minimum(tired, len(plan))
+    sent = np.append(times, NEVER)[known]
+    unsubscribes = np.where(skips[known] | (sent >= until - 3 * DAY), -1, known)
+    clicked = sent + HOUR + (rng.random(n) * 40 * HOUR).astype(np.int64)
+    until = np.where(unsubscribes >= 0, clicked, until)
+    return {"email_from": begin, "email_until": until, "email_expires": expires, "unsubscribes": unsubscribes}
+
+
+def _experiment(
+    config: ShopConfig,
+    rng: np.random.Generator,
+    account: np.ndarray,
+    favourite: np.ndarray,
+    visits: np.ndarray,
+    alive_until: Instants,
+    email_from: Instants,
+    email_until: Instants,
+) -> dict[str, np.ndarray]:
+    """Arm (0 none, 1 control, 2 treatment), true effect on P(visit in 14 days), and the chance of an extra visit that brings it about."""
+    plan = campaigns(config, len(CATEGORIES))
+    at = next((c.at for c in plan if c.id == EXPERIMENT), None)
+    n = len(account)
+    coin = rng.random(n) < 0.5
+    if at is None:
+        return {"arm": np.zeros(n, np.uint8), "effect": np.zeros(n), "lift": np.zeros(n)}
+    eligible = account & (email_from <= at) & (email_until > at + 5 * DAY)
+    ordinary, _ = clocks(config)
+    days = float(ordinary.even(at + WINDOW) - ordinary.even(at))
+    unvisited = np.exp(-visits / 365.25 * days * np.where(alive_until > at, 1.0, LAPSED_VISITS))
+    high = np.isin(favourite, [CATEGORIES.index(c) for c in HIGH_AFFINITY])
+    effect = np.minimum(np.where(high, EFFECT_HIGH, EFFECT_LOW), 0.9 * unvisited)
+    return {
+        "arm": np.where(eligible, np.where(coin, 2, 1), 0).astype(np.uint8),
+        "effect": np.where(eligible, effect, 0.0),
+        "lift": np.where(eligible & coin, effect / unvisited, 0.0),
+    }
