@@ -69,7 +69,7 @@ def _stream(at: Steps, stream: Stream, taxonomy: Taxonomy) -> Iterator[Problem]:
             yield from _unknown((*at, "columns", column), column, known, f"column of {stream.to}")
     missing = [column for column in names.required_columns(stream.to) if column not in stream.columns]
     if missing:
-        yield Problem((*at, "columns"), f"{stream.to} need {', '.join(missing)}; say which column it comes from, or give a value")
+        yield Problem((*at, "columns"), f"{stream.to} need {', '.join(missing)}; name a column for each, a value, or an expression in sql")
     if not set(names.identifier_names()) & set(stream.columns):
         yield Problem((*at, "columns"), f"nothing says whose rows these are; map at least one of {', '.join(names.identifier_names())}")
 

@@ -20,9 +20,8 @@ def mappable_columns(table: str, taxonomy: Taxonomy) -> dict[str, Column]:
 
 
 def required_columns(table: str) -> tuple[str, ...]:
-    """What a mapping onto unified/`table` must name. Row ids are left out: they can be derived from the row."""
-    spec = UNIFIED[table]
-    return tuple(c.name for c in spec.columns if c.required and c.name not in (*DERIVED, *spec.primary_key))
+    """What a mapping onto unified/`table` must name."""
+    return tuple(c.name for c in UNIFIED[table].columns if c.required and c.name not in DERIVED)
 
 
 def identifier_names() -> tuple[str, ...]:
