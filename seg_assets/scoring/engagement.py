@@ -89,7 +89,8 @@ def engagement(
     """
     points = _points(activity, weights, half_life_days, as_of)
     everyone = persons.select("person_id").distinct().left_join(points, "person_id")
-    scores = everyone.select("person_id", engagement=ibis.greatest(ibis.coalesce(points.micro, 0), 0) / MICRO)
+    micro: Any = ibis.greatest(ibis.coalesce(points.micro, 0), 0)
+    scores = everyone.select("person_id", engagement=micro / MICRO)
     ranked: Any = scores.mutate(engagement_percentile=midrank_share(scores.engagement))
     highly, moderately = _reaches(ranked, labels)
     active = ranked.engagement > 0
@@ -126,7 +127,8 @@ def _points(activity: Any, weights: Mapping[str, float], half_life_days: float, 
     if unknown := sorted(e for e in weights if f"n_{e}" not in activity.columns):
         raise ProjectError(f"engagement gives points for unknown events: {', '.join(unknown)}", hint="`seg schema` lists the events there are")
     days = activity.filter(activity.first_event_time <= as_of)
-    age = ibis.greatest(int(as_of.timestamp()) - days.last_event_time.epoch_seconds(), 0) / 86_400
+    seconds: Any = ibis.greatest(int(as_of.timestamp()) - days.last_event_time.epoch_seconds(), 0)
+    age = seconds / 86_400
     gained = reduce(add, (days[f"n_{e}"].fill_null(0) * float(weights[e]) for e in sorted(weights)), ibis.literal(0.0))
     micro = (gained * (ibis.literal(0.5) ** (age / float(half_life_days))) * MICRO).round().cast("int64")
     return days.group_by("person_id").aggregate(micro=micro.sum().cast("int64"))
