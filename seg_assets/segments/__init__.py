@@ -2,6 +2,7 @@
 
 from seg_assets.segments.catalog import Catalog, catalog_of, default_catalog
 from seg_assets.segments.definitions import SegmentsError, SegmentSet
+from seg_assets.segments.evaluate import Evaluation, evaluate
 from seg_assets.segments.parse import parse_segments, read_segments
 
-__all__ = ["Catalog", "SegmentsError", "SegmentSet", "catalog_of", "default_catalog", "parse_segments", "read_segments"]
+__all__ = ["Catalog", "Evaluation", "SegmentSet", "SegmentsError", "catalog_of", "default_catalog", "evaluate", "parse_segments", "read_segments"]

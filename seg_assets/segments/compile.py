@@ -1,0 +1,206 @@
+"""Segments to Ibis: every distinct atom of all segments becomes one column of one table of facts, and a verdict is a boolean over that table.
+
+Counts of one event type share one pass over its events; chains and keyed groups take one pass each; nested segments are inlined, so they are true for
+the same instant. Why a person is in and until when is in `evidence.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any as Anything
+
+import ibis
+import ibis.expr.types as ir
+
+from seg_assets.segments.ast import All, Any, Attribute, Calendar, Did, Fixed, InSegment, Rolling, Segment, Then, Window, cuts, leaves
+from seg_assets.segments.binding import Bound, Resolved, Same, resolve
+from seg_assets.segments.definitions import SegmentSet
+from seg_assets.segments.keyed import in_count, key_counts
+from seg_assets.segments.scene import Cuts, Scene, build_scene, conjunction, disjunction, left_joined
+from seg_assets.segments.sequences import chain_now, chain_starts
+from seg_assets.segments.times import FOREVER, dates_in, micros
+
+
+@dataclass(frozen=True)
+class Consent:
+    """An atom that no one writes: the person allows a purpose at as_of."""
+
+    purpose: str
+
+
+Leaf = Attribute | Did | Then | Same | Consent
+
+
+@dataclass(frozen=True)
+class Atom:
+    """One thing to find out per person. `calendar` is that of its segment where the clause depends on it, else None."""
+
+    leaf: Leaf
+    calendar: str | None
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A segment's whole condition: its `where`, consents included and nested segments inlined, over atoms."""
+
+    segment: Segment
+    condition: Bound | Atom
+    atoms: tuple[Atom, ...]
+
+
+def rules_of(segments: SegmentSet) -> dict[str, Rule]:
+    """The rule of every segment of the set, in its order."""
+    rules: dict[str, Rule] = {}
+    for name, segment in segments.segments.items():
+        parts = [_with_atoms(resolve(segment.where), segment, segments, rules), *(Atom(Consent(p), None) for p in segment.needs)]
+        condition = Bound(All, tuple(parts)) if len(parts) > 1 else parts[0]
+        rules[name] = Rule(segment, condition, tuple(dict.fromkeys(_atoms(condition))))
+    return rules
+
+
+def _with_atoms(condition: Resolved, segment: Segment, segments: SegmentSet, rules: Mapping[str, Rule]) -> Anything:
+    if isinstance(condition, Bound):
+        return Bound(condition.kind, tuple(_with_atoms(part, segment, segments, rules) for part in condition.parts))
+    if isinstance(condition, InSegment):
+        return rules[condition.segment].condition
+    written = condition.condition if isinstance(condition, Same) else condition
+    bounded = any(isinstance(leaf, Did | Then) and isinstance(leaf.window, Calendar | Fixed) for leaf in leaves(written))
+    return Atom(condition, segment.calendar if bounded or dates_in(written, segments.catalog) else None)
+
+
+def _atoms(condition: Anything) -> Iterator[Atom]:
+    if isinstance(condition, Atom):
+        yield condition
+    else:
+        for part in condition.parts:
+            yield from _atoms(part)
+
+
+def verdict(condition: Anything, truth: Callable[[Atom], ir.BooleanValue]) -> ir.BooleanValue:
+    """A rule's condition as an expression over the truth of its atoms."""
+    if isinstance(condition, Atom):
+        return truth(condition)
+    parts = [verdict(part, truth) for part in condition.parts]
+    if condition.kind is All:
+        return conjunction(parts)
+    return disjunction(parts) if condition.kind is Any else ~disjunction(parts)
+
+
+def scene_of(
+    segments: SegmentSet, persons: ir.Table, events: ir.Table, consents: ir.Table | None, as_of: Anything, given: Cuts | None = None
+) -> Scene:
+    """The scene with all that the segments' windows, dates, shares and thresholds need."""
+    calendars: dict[tuple[str | None, Window], None] = {}
+    for segment in segments.segments.values():
+        for leaf in leaves(segment.where):
+            if isinstance(leaf, Did | Then) and isinstance(leaf.window, Calendar | Fixed):
+                calendars[segment.calendar, leaf.window] = None
+        calendars |= {(segment.calendar, Fixed(day, day)): None for day in sorted(dates_in(segment.where, segments.catalog))}
+    named = {leaf.name for s in segments.segments.values() for leaf in leaves(s.where) if isinstance(leaf, Attribute)}
+    shares = {name for name in named if segments.catalog.attributes[name].share}
+    bounds = [cut for s in segments.segments.values() for cut in cuts(s.where)]
+    return build_scene(persons, events, consents, as_of, segments.catalog, calendars=calendars, cuts=bounds, shares=shares, given=given)
+
+
+@dataclass(frozen=True)
+class Facts:
+    """One row per person with a column per atom of the rules: a count, a boolean, or the end of a consent.
+
+    Args:
+        rules: what is asked.
+        scene: of what.
+    """
+
+    rules: Mapping[str, Rule]
+    scene: Scene
+
+    @cached_property
+    def names(self) -> dict[Atom, str]:
+        """The column of every atom that has one; attributes are tested on their own columns."""
+        atoms = dict.fromkeys(atom for rule in self.rules.values() for atom in rule.atoms)
+        return {atom: f"a{i}" for i, atom in enumerate(a for a in atoms if not isinstance(a.leaf, Attribute))}
+
+    @cached_property
+    def attributes(self) -> list[str]:
+        return sorted({a.leaf.name for rule in self.rules.values() for a in rule.atoms if isinstance(a.leaf, Attribute)})
+
+    def table(self) -> ir.Table:
+        """The facts.
+
+        Returns:
+            person_id, the attributes tested, boundaries of calendars per person, and a0, a1, ... (see `names`).
+        """
+        scene = self.scene
+        frames = [c for c in scene.people.columns if c.startswith("frame_")]
+        table = scene.people.select("person_id", *frames, *(n for n in self.attributes if n in scene.people.columns))
+        by_type: dict[str, list[Atom]] = {}
+        for atom, name in self.names.items():
+            leaf = atom.leaf
+            if isinstance(leaf, Did):
+                by_type.setdefault(leaf.event, []).append(atom)
+            else:
+                table = left_joined(table, self._column(atom, name))
+        for event, atoms in by_type.items():
+            table = left_joined(table, self._counts(event, atoms))
+        return table.mutate(**{name: self._filled(table, atom, name) for atom, name in self.names.items() if not isinstance(atom.leaf, Consent)})
+
+    def _counts(self, event: str, atoms: list[Atom]) -> ir.Table:
+        """Every count of one event type in one pass over its events."""
+        scene = self.scene
+        dids = {atom: atom.leaf for atom in atoms if isinstance(atom.leaf, Did)}
+        properties = {name for did in dids.values() for name, _ in did.where}
+        rows = scene.events([event], properties, {a.calendar for a in atoms})
+        if all(isinstance(did.window, Rolling) for did in dids.values()):
+            rows = rows.filter(rows.t > scene.now - max(did.window.older for did in dids.values() if isinstance(did.window, Rolling)))
+        counts = {
+            self.names[atom]: rows.count(
+                where=scene.matches(rows, event, did.where, atom.calendar) & scene.span(did.window, atom.calendar, rows).holds(rows.t)
+            )
+            for atom, did in dids.items()
+        }
+        return rows.group_by("person_id").agg(**counts)
+
+    def _column(self, atom: Atom, name: str) -> ir.Table:
+        """One row per person for whom a chain, keyed group or consent holds."""
+        scene, leaf = self.scene, atom.leaf
+        if isinstance(leaf, Consent):
+            return self._consent(leaf, name)
+        if isinstance(leaf, Then):
+            found = chain_now(scene, chain_starts(scene, leaf, atom.calendar))
+        else:
+            assert isinstance(leaf, Same)
+            found = key_counts(scene, leaf, atom.calendar).filter(lambda t: t.met)
+        return found.select("person_id").distinct().mutate(**{name: ibis.literal(True)})
+
+    def _consent(self, consent: Consent, name: str) -> ir.Table:
+        """When a consent that holds at as_of ends, in microseconds."""
+        scene = self.scene
+        if scene.consents is None:
+            return scene.people.filter(ibis.literal(False)).select("person_id", **{name: ibis.null("int64")})
+        table = scene.consents.filter(scene.consents.purpose == consent.purpose, scene.consents.granted.fill_null(False))
+        ends = table.select("person_id", end=micros(table.expires_at).fill_null(FOREVER))
+        return ends.filter(ends.end > scene.now).group_by("person_id").agg(**{name: lambda t: t.end.max()})
+
+    def _filled(self, table: ir.Table, atom: Atom, name: str) -> ir.Value:
+        return table[name].fill_null(0 if isinstance(atom.leaf, Did) else False)
+
+    def truth(self, table: ir.Table, atom: Atom) -> ir.BooleanValue:
+        """Whether the atom holds at as_of, over the facts.
+
+        Raises:
+            SegmentError: the persons lack the attribute it tests.
+        """
+        leaf = atom.leaf
+        if isinstance(leaf, Attribute):
+            field = self.scene.catalog.attributes[leaf.name]
+            return self.scene.holds(self.scene.attribute(table, leaf.name), leaf.test, field, atom.calendar, table)
+        value: Anything = table[self.names[atom]]
+        if isinstance(leaf, Did):
+            return in_count(leaf, value)
+        return value.notnull() if isinstance(leaf, Consent) else value
+
+    def verdict(self, table: ir.Table, name: str) -> ir.BooleanValue:
+        """Whether each person is in the segment at as_of, over the facts. Never null."""
+        return verdict(self.rules[name].condition, lambda atom: self.truth(table, atom))
