@@ -6,8 +6,9 @@ import codecs
 import gzip
 import zlib
 from collections.abc import Iterator
+from io import BufferedIOBase
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import cast
 
 BLOCK = 1 << 20
 """Bytes read at once."""
@@ -36,14 +37,14 @@ class Lines:
         cut_off: set at the end when the gzip stream ended too early. The incomplete last line is then left out.
     """
 
-    def __init__(self, file: BinaryIO, encoding: str) -> None:
+    def __init__(self, file: BufferedIOBase, encoding: str) -> None:
         self.dirty = self.cut_off = False
         self._lines = self._read(file, encoding)
 
     def __iter__(self) -> Iterator[list[str]]:
         return self._lines
 
-    def _read(self, file: BinaryIO, encoding: str) -> Iterator[list[str]]:
+    def _read(self, file: BufferedIOBase, encoding: str) -> Iterator[list[str]]:
         end, pending = "", ""
         for text in self._texts(file, encoding):
             if "\0" in text or not _encodable(text):
@@ -58,7 +59,7 @@ class Lines:
         if pending and not self.cut_off:
             yield [pending]
 
-    def _texts(self, file: BinaryIO, encoding: str) -> Iterator[str]:
+    def _texts(self, file: BufferedIOBase, encoding: str) -> Iterator[str]:
         block = self._block(file)
         name, skip = _resolved(encoding, block)
         codec, errors = _CODECS[name]
@@ -72,17 +73,17 @@ class Lines:
         except UnicodeDecodeError:  # half a UTF-16 unit at the end
             yield "\udcff"
 
-    def _block(self, file: BinaryIO) -> bytes:
+    def _block(self, file: BufferedIOBase) -> bytes:
         try:
-            return file.read(BLOCK)
+            return file.read1(BLOCK)  # read() would drop what came before the end of a gzip stream that is cut off
         except EOFError:
             self.cut_off = True
             return b""
 
 
-def open_bytes(path: Path) -> BinaryIO:
+def open_bytes(path: Path) -> BufferedIOBase:
     """The file's bytes, unpacked when its name ends in .gz."""
-    return cast(BinaryIO, gzip.open(path, "rb")) if path.suffix.lower() == ".gz" else path.open("rb")
+    return cast(BufferedIOBase, gzip.open(path, "rb")) if path.suffix.lower() == ".gz" else path.open("rb")
 
 
 def gzip_damage(path: Path) -> str:
