@@ -18,7 +18,7 @@ from typing import Any
 import yaml
 
 from seg_assets.documents import parse_documents
-from tests.segments.oracle import CALENDAR_UNITS, GROUPS, compare, duration, unit_start, zone_of
+from tests.segments.oracle import CALENDAR_UNITS, GROUPS, compare, duration, is_duration, step_of, unit_start, words, zone_of
 
 TICK = timedelta(microseconds=1)
 DURATIONS = ("1m", "10m", "1h", "24h", "48h", "1d", "7d", "30d")
@@ -74,11 +74,21 @@ ATTRIBUTES: dict[str, tuple[Any, ...]] = {
     "city": ("Köln", "O'Fallon", "missing"),
     "area": ("urban", "suburban", "rural"),
     "language": ("de", "en"),
+    "has_email": (True, False),
     "orders_total": (0, 1, 2, 7),
     "revenue_total": (0.0, 0.1, 0.3, 19.99, 250.0),
-    "engagement": (0.0, 0.5, 1.0, 1.5, 2.0, 9.75),
+    "engagement": tuple(n / 4 for n in range(40)),
+}
+SHARES: dict[str, tuple[Any, ...]] = {
+    "device_share.mobile": (0.0, 0.2, 0.5, 0.6, 1.0),
+    "channel_share.app": (0.0, 0.25, 0.5, 0.75, 1.0),
 }
 PURPOSES = ("marketing_email", "advertising", "profiling")
+
+
+class _Dumper(yaml.SafeDumper):
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
 
 
 @dataclass(frozen=True)
@@ -93,25 +103,35 @@ class Case:
 
     @property
     def text(self) -> str:
-        return yaml.safe_dump_all(self.documents, sort_keys=False, allow_unicode=True, width=150)
+        return yaml.dump_all(self.documents, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=150)
 
     def written(self) -> list[dict[str, Any]]:
         """The definitions as they read after a round through YAML."""
         return [d.data for d in parse_documents(self.text)]
 
 
-def generate(seed: int, segments: int = 40, persons: int = 30) -> Case:
+def generate(seed: int, segments: int = 40) -> Case:
     """A case of many segments over one stream; the same seed gives the same case."""
     rng = Random(seed)
     as_of = datetime.fromisoformat(rng.choice(AS_OF)).replace(tzinfo=UTC) + rng.choice((timedelta(0), timedelta(0), TICK, -TICK))
-    alphabet = ["product_added", *rng.sample([e for e in EVENTS if e != "product_added"], 4)]
-    documents = Definitions(rng, as_of, alphabet).make(segments)
-    people = [{"person_id": n, **{a: nullable(rng, values, 0.25) for a, values in ATTRIBUTES.items()}} for n in range(1, persons + 1)]
-    instants = edges(documents, as_of)
-    events = [e for p in people if rng.random() < 0.9 for e in stream(rng, p["person_id"], as_of, instants, alphabet)]
-    events += [{**e, "person_id": persons + 1, "event_id": f"stranger-{e['event_id']}"} for e in events[:2]]
+    zones = rng.sample(ZONES, 2)
+    documents = Definitions(rng, as_of, alphabet(rng), [*zones, "profile", "profile"]).make(segments)
+    persons = [person(rng, number, zones) for number in range(1, rng.choice((20, 30, 30, 50)) + 1)]
+    events = [e for p in persons if rng.random() < 0.9 for e in Stream(rng, p, documents, as_of).events()]
+    stranger = len(persons) + 1
+    events += [{**e, "person_id": stranger, "event_id": f"stranger-{e['event_id']}"} for e in events[:2]]
     rng.shuffle(events)
-    return Case(documents, people, events, [c for p in people for c in consents(rng, p["person_id"], as_of)], as_of)
+    return Case(documents, persons, events, [c for p in persons for c in consents(rng, p["person_id"], as_of)], as_of)
+
+
+def alphabet(rng: Random) -> list[str]:
+    """The few event types of a case, so that definitions and streams meet."""
+    return ["product_added", *rng.sample([e for e in EVENTS if e != "product_added"], 4)]
+
+
+def person(rng: Random, number: int, zones: Sequence[str]) -> dict[str, Any]:
+    values = {name: nullable(rng, values, 0 if name == "engagement" else 0.25) for name, values in ATTRIBUTES.items()}
+    return {"person_id": number, "timezone": nullable(rng, zones, 0.25), **values}
 
 
 def nullable(rng: Random, values: Sequence[Any], share: float) -> Any:
@@ -133,43 +153,96 @@ def consents(rng: Random, person: int, as_of: datetime) -> list[dict[str, Any]]:
     ]
 
 
-def edges(documents: Sequence[dict[str, Any]], as_of: datetime) -> list[datetime]:
-    """Instants at which the windows of these definitions begin and end."""
-    zones = {zone_of(d, {}) for d in documents}
-    units = [unit_start(as_of, unit, offset, zone) for zone in zones for unit in CALENDAR_UNITS for offset in (-1, 0, 1)]
-    return [as_of, *(as_of - duration(d) for d in DURATIONS), *units]
+class Stream:
+    """Makes the events of one person: chains laid out along a definition, events on the edges of windows, and noise."""
 
+    def __init__(self, rng: Random, person: dict[str, Any], documents: Sequence[dict[str, Any]], as_of: datetime) -> None:
+        self.rng, self.person, self.as_of = rng, person, as_of
+        self.conditions = [c for d in documents for c in conditions_of(d["where"])]
+        units = ((unit, zone_of(d, person)) for d in documents for unit in CALENDAR_UNITS)
+        starts = [unit_start(as_of, unit, offset, zone) for unit, zone in set(units) for offset in (-1, 0, 1)]
+        self.edges = [as_of, *(as_of - duration(d) for d in DURATIONS), *sorted(starts)]
+        self.times: list[datetime] = []
 
-def stream(rng: Random, person: int, as_of: datetime, instants: Sequence[datetime], alphabet: Sequence[str]) -> list[dict[str, Any]]:
-    """Events of one person; most are bound to an edge or to an event before them."""
-    favourites = rng.sample(alphabet, rng.randint(2, len(alphabet)))
-    times: list[datetime] = []
-    for _ in range(rng.choice((1, 3, 6, 9, 12))):
-        kind = rng.random()
-        if kind < 0.3:
-            time = rng.choice(instants)
-        elif kind < 0.75 and times:
-            time = rng.choice(times) + rng.choice((0, 0, 1, 1, 1, -1)) * duration(rng.choice(DURATIONS))
+    def events(self) -> list[dict[str, Any]]:
+        made = []
+        for _ in range(self.rng.choice((1, 1, 2, 3))):
+            made += self.chain() if self.rng.random() < 0.6 else self.loose()
+        ids = self.rng.sample(range(1000), len(made))
+        return [{**e, "event_id": f"{self.person['person_id']}-{n:03}"} for n, e in zip(ids, made, strict=True)]
+
+    def chain(self) -> list[dict[str, Any]]:
+        """The steps of some `then`, at the limits it sets or close to them."""
+        chains = [c for c in self.conditions if "then" in c]
+        if not chains:
+            return self.loose()
+        condition = self.rng.choice(chains)
+        time, shared, made = self.time(), event_values(self.rng, tuple(PROPERTIES)), []
+        for step in map(step_of, condition["then"]):
+            after = time + duration(self.rng.choice([*limits_of(step), *limits_of(condition), "0s", "1m", "1h"])) + self.jitter()
+            given = shared if self.rng.random() < 0.8 else {}
+            if "event" in step:
+                time = after if made else time
+                wanted = {p: t for p, t in step.get("where", {}).items() if t in PROPERTIES[p]}
+                made.append(event(self.rng, self.person, step["event"], time, given | wanted))
+            elif self.rng.random() < 0.4:
+                made.append(event(self.rng, self.person, step["no"], after, given))
+        return self.moved(made, condition) if self.rng.random() < 0.6 else made
+
+    def moved(self, made: list[dict[str, Any]], condition: dict[str, Any]) -> list[dict[str, Any]]:
+        """The same chain, moved so that one of its events is on an edge or as long ago as some limit of its definition."""
+        limits = [self.as_of - duration(w) for w in words(condition) if is_duration(w)]
+        shift = self.rng.choice(limits or self.edges) + self.jitter() - self.rng.choice(made)["event_time"]
+        return [e | {"event_time": e["event_time"] + shift} for e in made]
+
+    def loose(self) -> list[dict[str, Any]]:
+        """Some events of one definition's types."""
+        types = [w for w in words(self.rng.choice(self.conditions)) if w in EVENTS] or list(EVENTS)
+        return [event(self.rng, self.person, self.rng.choice(types), self.time(), {}) for _ in range(self.rng.choice((1, 2, 4, 6)))]
+
+    def time(self) -> datetime:
+        kind = self.rng.random()
+        if kind < 0.45:
+            time = self.rng.choice(self.edges)
+        elif kind < 0.7 and self.times:
+            time = self.rng.choice(self.times) + self.rng.choice((0, 0, 1, 1, -1)) * duration(self.rng.choice(DURATIONS))
         else:
-            time = as_of - timedelta(seconds=rng.randrange(rng.choice((600, 86_400, 40 * 86_400))))
-        times.append(time + rng.choice((0, 0, 0, 0, 1, -1)) * TICK)
-    ids = rng.sample(range(1000), len(times))
-    return [event(rng, person, f"{person}-{n:03}", rng.choice(favourites), t) for n, t in zip(ids, times, strict=True)]
+            time = self.as_of - timedelta(seconds=self.rng.randrange(self.rng.choice((600, 86_400, 40 * 86_400))))
+        self.times.append(time + self.jitter())
+        return self.times[-1]
+
+    def jitter(self) -> timedelta:
+        return self.rng.choice((0, 0, 0, 0, 1, -1)) * TICK
 
 
-def event(rng: Random, person: int, event_id: str, event_type: str, time: datetime) -> dict[str, Any]:
-    carried = {p: nullable(rng, PROPERTIES[p], 0.15) for p in (*EVENTS[event_type], *EVERYWHERE)}
+def limits_of(step: dict[str, Any]) -> list[str]:
+    return [step[name] for name in ("within", "for") if name in step]
+
+
+def conditions_of(condition: dict[str, Any]) -> list[dict[str, Any]]:
+    """A condition and all inside it."""
+    return [condition, *(inner for name in GROUPS for c in condition.get(name, []) for inner in conditions_of(c))]
+
+
+def event_values(rng: Random, props: Sequence[str]) -> dict[str, Any]:
+    return {p: nullable(rng, PROPERTIES[p], 0.15) for p in props}
+
+
+def event(rng: Random, person: dict[str, Any], event_type: str, time: datetime, values: dict[str, Any]) -> dict[str, Any]:
+    """An event with the properties its type carries; `values` of them are given, the others random."""
+    carried = event_values(rng, properties_of(event_type))
+    carried |= {p: v for p, v in values.items() if p in carried}
     query = carried.pop("query", None)
-    text = None if query is None else json.dumps({"query": query})
     columns = {p: carried.get(p) for p in PROPERTIES if p != "query"}
-    return {"person_id": person, "event_id": event_id, "event_type": event_type, "event_time": time, **columns, "properties": text}
+    text = None if query is None else json.dumps({"query": query})
+    return {"person_id": person["person_id"], "event_type": event_type, "event_time": time, **columns, "properties": text}
 
 
 class Definitions:
     """Makes definitions. Segments refer only to those made before them, so there are no cycles; the order in the text is shuffled."""
 
-    def __init__(self, rng: Random, as_of: datetime, alphabet: Sequence[str]) -> None:
-        self.rng, self.as_of, self.alphabet = rng, as_of, alphabet
+    def __init__(self, rng: Random, as_of: datetime, alphabet: Sequence[str], calendars: Sequence[str]) -> None:
+        self.rng, self.as_of, self.alphabet, self.calendars = rng, as_of, alphabet, calendars
         self.made: list[str] = []
 
     def make(self, count: int) -> list[dict[str, Any]]:
@@ -178,7 +251,7 @@ class Definitions:
             document: dict[str, Any] = {
                 "segment": f"s{number}",
                 "title": f"Segment {number}",
-                "calendar": self.rng.choice(ZONES),
+                "calendar": self.rng.choice(self.calendars),
                 "where": self.condition(3),
             }
             if self.rng.random() < 0.15:
@@ -191,7 +264,7 @@ class Definitions:
     def condition(self, depth: int) -> dict[str, Any]:
         kinds = [(self.did, 5), (self.never, 3), (self.then, 6), (self.attribute, 3)]
         if self.made:
-            kinds.append((self.in_segment, 1))
+            kinds.append((self.in_segment, 2))
         if depth:
             kinds += [(lambda: self.group(depth), 6), (self.bound, 3), (lambda: self.groups(depth), 1)]
         makers, weights = zip(*kinds, strict=True)
@@ -253,14 +326,16 @@ class Definitions:
             condition["within"] = self.rng.choice(DURATIONS)
         if self.rng.random() < 0.3:
             condition["ties"] = self.rng.choice(("allow", "allow", "strict"))
-        if self.rng.random() < 0.7:
-            condition["in"] = self.window()
+        if self.rng.random() < 0.2:
+            steps.append(steps[0])
+        if self.rng.random() < 0.6:
+            condition["in"] = self.rng.choice((self.window(), "7d", "30d", "last month", "this month"))
         return condition
 
     def step(self, number: int, on: str | None) -> Any:
         event_type = self.event_type(on)
         options: dict[str, Any] = {}
-        if where := self.where(event_type):
+        if self.rng.random() < 0.5 and (where := self.where(event_type)):
             options["where"] = where
         if number and self.rng.random() < 0.3:
             options["within"] = self.rng.choice(DURATIONS)
@@ -282,10 +357,9 @@ class Definitions:
         return {"in_segment": self.rng.choice(self.made)}
 
     def attribute(self) -> dict[str, Any]:
-        name = self.rng.choice(list(ATTRIBUTES))
-        values = ATTRIBUTES[name]
-        if not isinstance(values[0], str) and self.rng.random() < 0.25:
-            share = f"{self.rng.choice(('top', 'bottom'))} {self.rng.choice((1, 2.5, 7, 10, 20, 33.3, 50, 100))}%"
+        name, values = self.rng.choice(list((ATTRIBUTES | SHARES).items()))
+        if not isinstance(values[0], str | bool) and self.rng.random() < 0.25:
+            share = f"{self.rng.choice(('top', 'bottom'))} {self.rng.choice((1, 2.5, 10, 14, 20, 28, 33.3, 50, 55, 100))}%"
             return {name: self.rng.choice((share, share, {"not": share}))}
         return {name: self.test(values)}
 
@@ -300,15 +374,15 @@ class Definitions:
             return kind
         if kind == "list":
             return self.rng.sample(plain, self.rng.randint(1, len(plain)))
-        if kind == "compare" and not isinstance(plain[0], str):
+        if kind == "compare" and not isinstance(plain[0], str | bool):
             return f"{self.rng.choice(('>=', '>', '<=', '<'))}{self.rng.choice(plain)}"
-        if kind == "range" and not isinstance(plain[0], str):
+        if kind == "range" and not isinstance(plain[0], str | bool):
             return "..".join(str(v) for v in sorted(self.rng.choices(plain, k=2)))
         return self.rng.choice(plain)
 
     def window(self) -> str:
         kind = self.rng.random()
-        if kind < 0.55:
+        if kind < 0.45:
             return self.rng.choice(DURATIONS)
         if kind < 0.85:
             return f"{self.rng.choice(('last', 'this'))} {self.rng.choice(CALENDAR_UNITS)}"

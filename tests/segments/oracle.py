@@ -28,7 +28,9 @@ Readings, where the specification leaves a choice:
     says something of the event before it and nothing of the steps after it.
 14. `in_segment` is membership in full, `needs` included. `min_size` and `holdout` change what is activated, not who is a member.
 15. A need is met by a row with granted true and as_of < expires_at, or no expiry.
-16. Several keys in one condition are a conjunction.
+16. `device_share.v` is the share of v among the person's events by `as_of` that have a device, as a double; missing where there are none. `channel_share.v`
+    likewise. No window.
+17. Several keys in one condition are a conjunction.
 """
 
 from __future__ import annotations
@@ -104,8 +106,15 @@ class World:
             if c["person_id"] == person["person_id"] and c["purpose"] == purpose
         )
 
+    def attribute(self, person: Row, name: str) -> Any:
+        if "_share." not in name:
+            return person.get(name)
+        column, value = name.split("_share.")
+        named = [e[column] for e in self.events[person["person_id"]] if e.get(column) is not None]
+        return named.count(value) / len(named) if named else None
+
     def values(self, attribute: str) -> list[Any]:
-        return [p[attribute] for p in self.persons if p.get(attribute) is not None]
+        return [v for p in self.persons if (v := self.attribute(p, attribute)) is not None]
 
     def next_flip(self, segment: str, person: Row) -> datetime | None:
         now = self.is_member(segment, person, self.known)
@@ -159,7 +168,7 @@ class Verdict:
             return any(self.holds(c) for c in part)
         if name == "none":
             return not any(self.holds(c) for c in part)
-        return compare(part, self.person.get(name), lambda: self.world.values(name))
+        return compare(part, self.world.attribute(self.person, name), lambda: self.world.values(name))
 
     def all_hold(self, conditions: Sequence[Row]) -> bool:
         props = sorted({c["same"] for c in conditions if "same" in c})

@@ -1,4 +1,4 @@
-"""The compiler against the judge on random cases. A case is one (segment, stream of 30 persons, as_of), so 30 verdicts.
+"""The compiler against the judge on random cases. A case is one (segment, stream of 20 to 50 persons, as_of), so that many verdicts.
 
     pytest tests/segments/test_fuzz.py                          a few hundred cases
     SEG_FUZZ_CASES=100000 pytest -s tests/segments/test_fuzz.py the full run
@@ -35,9 +35,8 @@ FIRST_SEED = int(os.environ.get("SEG_FUZZ_SEED", "1"))
 BATCHES = -(-CASES // PER_BATCH)
 CATALOG = segments.default_catalog()
 
-PERSONS_SCHEMA = pa.schema(
-    [("person_id", pa.int64()), *((a, pa.string() if isinstance(v[0], str) else pa.from_numpy_dtype(type(v[0]))) for a, v in ATTRIBUTES.items())]
-)
+TYPES = {str: pa.string(), bool: pa.bool_(), int: pa.int64(), float: pa.float64()}
+PERSONS_SCHEMA = pa.schema([("person_id", pa.int64()), ("timezone", pa.string()), *((a, TYPES[type(v[0])]) for a, v in ATTRIBUTES.items())])
 EVENTS_SCHEMA = ibis.schema({PERSON.name: PERSON.dtype, **EVENTS.schema}).to_pyarrow()
 CONSENTS_SCHEMA = PERSON_CONSENTS.schema.to_pyarrow()
 

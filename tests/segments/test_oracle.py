@@ -121,7 +121,7 @@ where: {did: unsubscribed}
         ({"age": 34}, True),
         ({"age": 35}, False),
         ({"age": None}, False),
-        ({"device_share.mobile": 0.59}, False),
+        ({"mobile": 14}, False),
         ({"engagement": 1.0}, False),
         ({"orders": 2}, False),
         ({"percent": 49.9}, False),
@@ -129,10 +129,11 @@ where: {did: unsubscribed}
     ],
 )
 def test_the_long_example_of_the_specification(change, member):
-    one = {"person_id": 1, "age": 25, "area": "urban", "device_share.mobile": 0.6, "engagement": 9.0} | change
+    one = {"person_id": 1, "age": 25, "area": "urban", "engagement": 9.0} | change
     others = [{"person_id": n, "engagement": float(n)} for n in range(2, 6)]
     orders = [f"{n}d order_completed" for n in range(change.get("orders", 3))]
     events = stream(*orders, f"20d video_progressed percent={change.get('percent', 50)}", *(["21d unsubscribed"] if "unsubscribed" in change else []))
+    events += stream(*(f"{n}h page_viewed device={'mobile' if n < change.get('mobile', 15) else 'desktop'}" for n in range(25)), person=1)
     assert (1 in members(documents(MOBILE), [one, *others], events, [], datetime(2026, 4, 1, tzinfo=UTC))["mobile_video_shoppers"]) is member
 
 
