@@ -118,7 +118,8 @@ class Context:
     Args:
         as_of: the instant the run is true for (UTC); the only clock a connector may use for data.
         log: for progress and warnings; no secrets, no personal data.
-        root: folder relative paths in the configuration start from (the project's folder).
+        root: folder the paths a connector reads start from (the project's folder); may be read-only.
+        home: folder the files a connector keeps start from (where the lake is); `root` where none is given.
         scratch: a folder for temporary files, removed after the run.
     """
 
@@ -126,6 +127,7 @@ class Context:
     root: Path
     scratch: Path
     log: logging.Logger = field(default_factory=lambda: logging.getLogger("connectors"))
+    home: Path | None = None
 
 
 @runtime_checkable

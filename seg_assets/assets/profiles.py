@@ -1,0 +1,93 @@
+"""profiles/*: what is known about each person, without direct identifiers."""
+
+import dagster as dg
+import ibis.expr.types as ir
+
+from seg_assets.as_of import run_as_of
+from seg_assets.graph import Graph
+from seg_assets.identity import with_person
+from seg_assets.metadata import asset_arguments, lineage
+from seg_assets.profiles.activity import activity_daily
+from seg_assets.profiles.consents import person_consents
+from seg_assets.profiles.features import favourites, features
+from seg_assets.profiles.profiles import profiles
+from seg_assets.schema.tables import ACTIVITY_DAILY, CONSENTS, CONTACTS, ENRICHMENTS, EVENTS, FEATURES, LINKS, MENTIONS, PERSON_CONSENTS, PERSONS, PROFILES, VAULT
+from seg_assets.schema.types import Table
+
+
+def build_profile_assets(graph: Graph) -> list[dg.AssetsDefinition]:
+    """Consents, daily activity, features and profiles."""
+    key = graph.project.pseudonym_key
+
+    def inputs(**tables: Table) -> dict[str, dg.AssetIn]:
+        return {name: dg.AssetIn(graph.asset_key(table.key)) for name, table in tables.items()}
+
+    @dg.asset(**asset_arguments(graph, PERSON_CONSENTS.key, PERSON_CONSENTS, code=[person_consents]), ins=inputs(consents=CONSENTS, links=LINKS))
+    def consents_per_person(context: dg.AssetExecutionContext, consents: ir.Table, links: ir.Table) -> dg.MaterializeResult[ir.Table]:
+        return dg.MaterializeResult(value=person_consents(with_person(consents, links, key), run_as_of(context, graph)))
+
+    activity_shape = graph.table(ACTIVITY_DAILY.key)
+
+    @dg.asset(**asset_arguments(graph, ACTIVITY_DAILY.key, activity_shape, code=[activity_daily]), ins=inputs(events=EVENTS, links=LINKS))
+    def activity(context: dg.AssetExecutionContext, events: ir.Table, links: ir.Table) -> dg.MaterializeResult[ir.Table]:
+        return dg.MaterializeResult(value=activity_daily(with_person(events, links, key), list(graph.project.taxonomy.events), run_as_of(context, graph)))
+
+    feature_arguments = asset_arguments(graph, FEATURES.key, FEATURES, code=[features])
+    feature_arguments["metadata"] |= {"dagster/column_lineage": lineage(graph, _feature_lineage())}
+
+    @dg.asset(**feature_arguments, ins=inputs(activity=ACTIVITY_DAILY, events=EVENTS, links=LINKS))
+    def person_features(context: dg.AssetExecutionContext, activity: ir.Table, events: ir.Table, links: ir.Table) -> dg.MaterializeResult[ir.Table]:
+        from seg_assets.report import as_markdown, funnel_picture
+
+        as_of = run_as_of(context, graph)
+        value = features(activity, favourites(with_person(events, links, key), as_of), as_of)
+        steps = ["product_viewed", "product_added", "checkout_started", "order_completed"]
+        reached = activity.group_by("person_id").aggregate(**{s: activity[f"n_{s}"].sum() > 0 for s in steps})
+        counts = reached.aggregate(**{s: reached[s].sum() for s in steps}).to_pyarrow().to_pylist()[0]
+        picture = funnel_picture({s: int(counts[s] or 0) for s in steps})
+        return dg.MaterializeResult(value=value, metadata={"funnel": dg.MetadataValue.md(as_markdown(picture, "Persons per step"))})
+
+    profile_shape = graph.table(PROFILES.key)
+
+    @dg.asset(
+        **asset_arguments(graph, PROFILES.key, profile_shape, code=[profiles]),
+        ins=inputs(persons=PERSONS, contacts=CONTACTS, enrichments=ENRICHMENTS, mentions=MENTIONS, links=LINKS, vault=VAULT),
+    )
+    def person_profiles(
+        context: dg.AssetExecutionContext,
+        persons: ir.Table,
+        contacts: ir.Table,
+        enrichments: ir.Table,
+        mentions: ir.Table,
+        links: ir.Table,
+        vault: ir.Table,
+    ) -> dg.MaterializeResult[ir.Table]:
+        known = [with_person(t, links, key) for t in (contacts, enrichments, mentions)]
+        value = profiles(persons, *known, vault, graph.project.taxonomy, graph.trust, run_as_of(context, graph))
+        return dg.MaterializeResult(value=value)
+
+    return [consents_per_person, activity, person_features, person_profiles]
+
+
+def _feature_lineage() -> dict[str, list[tuple[tuple[str, ...], str]]]:
+    """Which columns of other tables each feature is computed from."""
+    daily = {
+        "first_event_time": ["first_event_time"],
+        "last_event_time": ["last_event_time"],
+        "tenure_days": ["first_event_time"],
+        "days_since_event": ["last_event_time"],
+        "days_since_order": ["last_order_time"],
+        "avg_order_value": ["revenue", "orders"],
+        "refund_share": ["refunds", "revenue"],
+    }
+    prefixes = {
+        "active_days": "day", "events_": "events", "views_": "n_product_viewed", "adds_": "n_product_added", "orders_": "orders", "revenue_": "revenue",
+        "email_opens": "n_email_opened", "email_clicks": "n_email_clicked",
+    }  # fmt: skip
+    found: dict[str, list[tuple[tuple[str, ...], str]]] = {"person_id": [(LINKS.key, "person_id")]}
+    for name in FEATURES.schema.names:
+        columns = daily.get(name) or [c for p, c in prefixes.items() if name.startswith(p)]
+        if columns:
+            found[name] = [(ACTIVITY_DAILY.key, c) for c in columns]
+    favourite = {"top_category": "category", "categories": "category", "top_channel": "channel"}
+    return found | {name: [(EVENTS.key, column)] for name, column in favourite.items()}

@@ -1,0 +1,82 @@
+"""unified/*: all streams in the canonical vocabulary, and the quarantine of what could not become part of it."""
+
+from functools import reduce
+
+import dagster as dg
+import ibis
+import ibis.expr.types as ir
+
+from seg_assets.graph import Graph
+from seg_assets.lake.landing import ROW, rejects_key
+from seg_assets.metadata import asset_arguments, lineage
+from seg_assets.schema.tables import QUARANTINE, UNIFIED
+from seg_assets.schema.types import Table
+from seg_assets.unify import FromColumn, Unified, unify
+
+
+def build_unified_assets(graph: Graph) -> list[dg.AssetsDefinition]:
+    """One asset per canonical table, and the quarantine."""
+    return [*(_unified(graph, table) for table in UNIFIED.values()), _quarantine(graph)]
+
+
+def _unify(graph: Graph, table: Table) -> Unified:
+    streams = [(graph.lake.read(s.key, row_number=ROW), s.mapping) for s in graph.streams_to(table.key[1]) if s.mapping]
+    return unify(streams, table, graph.project.taxonomy, graph.conventions)
+
+
+def _unified(graph: Graph, table: Table) -> dg.AssetsDefinition:
+    arguments = asset_arguments(graph, table.key, table, code=[unify])
+    arguments["metadata"] |= {"dagster/column_lineage": _lineage(graph, table)}
+    broken = [s.key for c in graph.connections if c.error for s in c.streams]
+
+    @dg.asset(**arguments, deps=[graph.asset_key(k) for k in [*(s.key for s in graph.streams_to(table.key[1])), *broken]])
+    def unified(context: dg.AssetExecutionContext) -> dg.MaterializeResult[ir.Table]:
+        return dg.MaterializeResult(value=_unify(graph, table).rows)
+
+    return unified
+
+
+def _quarantine(graph: Graph) -> dg.AssetsDefinition:
+    arguments = asset_arguments(graph, QUARANTINE.key, QUARANTINE, code=[unify])
+    streams = [s for c in graph.connections for s in c.streams]
+
+    @dg.asset(**arguments, deps=[graph.asset_key(s.key) for s in streams])
+    def quarantine(context: dg.AssetExecutionContext) -> dg.MaterializeResult[ir.Table]:
+        parts = [_unify(graph, table).quarantine for table in UNIFIED.values()]
+        for stream in streams:
+            if graph.lake.exists(rejects_key(stream.key)):
+                parts.append(_rejects(graph.lake.read(rejects_key(stream.key)), "/".join(stream.key[1:])))
+        rows = reduce(ibis.union, parts).cache()
+        reasons = rows.group_by("source", "reason", "lost").aggregate(rows=ibis._.count()).order_by(ibis.desc("rows"), "source", "reason").limit(20)
+        return dg.MaterializeResult(value=rows, metadata={"reasons": _markdown(reasons)})
+
+    return quarantine
+
+
+def _rejects(rejects: ir.Table, source: str) -> ir.Table:
+    return rejects.select(
+        source=ibis.literal(source),
+        slice=rejects["slice"],
+        position=rejects.position,
+        stage=ibis.literal("read"),
+        lost=ibis.literal("row"),
+        field=ibis.null("string"),
+        reason=rejects.reason,
+    ).cast(dict(QUARANTINE.schema))
+
+
+def _markdown(reasons: ir.Table) -> dg.MarkdownMetadataValue:
+    rows = reasons.to_pyarrow().to_pylist()
+    lines = [f"| {r['source']} | {r['reason']} | {r['lost']} | {r['rows']:,} |" for r in rows]
+    return dg.MetadataValue.md("\n".join(["| stream | reason | lost | rows |", "|---|---|---|---:|", *lines]) if rows else "Nothing in quarantine.")
+
+
+def _lineage(graph: Graph, table: Table) -> dg.TableColumnLineage:
+    sources: dict[str, list[tuple[tuple[str, ...], str]]] = {c.name: [] for c in table.columns}
+    for stream in graph.streams_to(table.key[1]):
+        columns = stream.mapping.columns if stream.mapping else None
+        for name in sources:
+            origin = columns.get(name) if columns is not None else FromColumn(name)
+            if isinstance(origin, FromColumn) and name not in {"source", "day"}:
+                sources[name].append((stream.key, origin.name))
+    return lineage(graph, sources)

@@ -1,0 +1,85 @@
+"""How assets reach the lake: Ibis tables in and out, pandas and Arrow by annotation. Schemas are enforced here, at the border.
+
+https://docs.dagster.io/guides/build/io-managers
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import dagster as dg
+import ibis
+import ibis.expr.types as ir
+import pyarrow as pa
+
+from seg_assets.as_of import run_as_of
+from seg_assets.errors import LakeError
+from seg_assets.graph import Graph
+from seg_assets.schema.types import Table
+
+
+class LakeIOManager(dg.IOManager):
+    """Stores outputs as Delta tables and hands them to inputs, lazily unless an input is annotated `pd.DataFrame` or `pa.Table`."""
+
+    def __init__(self, graph: Graph) -> None:
+        self._graph = graph
+
+    def handle_output(self, context: dg.OutputContext, obj: Any) -> None:
+        if obj is None:
+            return
+        key = self._graph.lake_key(context.asset_key)
+        table = self._graph.tables.get(table_shape(key))
+        expr = as_expression(obj)
+        if table:
+            expr = conformed(expr, table)
+        commit = self._graph.lake.write(
+            key,
+            expr,
+            partition_by=table.partition_by if table else None,
+            order_by=table.primary_key if table and not table.partition_by else (),
+            facts=self._facts(context),
+        )
+        context.add_output_metadata({"dagster/row_count": commit.rows, "bytes": commit.size, "delta_version": commit.version})
+
+    def load_input(self, context: dg.InputContext) -> Any:
+        table = self._graph.lake.read(self._graph.lake_key(context.asset_key))
+        wanted = context.dagster_type.typing_type
+        if wanted is pa.Table:
+            return table.to_pyarrow()
+        return table.to_pandas() if getattr(wanted, "__module__", "").startswith("pandas") else table
+
+    def _facts(self, context: dg.OutputContext) -> dict[str, Any]:
+        """What the commit says about its origin, so that every number can be traced."""
+        step = context.step_context
+        inputs = step.job_def.asset_layer.get(context.asset_key).parent_keys
+        lake = self._graph.lake
+        versions = {"/".join(k): lake.delta(k).version() for k in sorted(map(self._graph.lake_key, inputs)) if lake.exists(k)}
+        return {
+            "as_of": run_as_of(context, self._graph).isoformat(),
+            "run_id": context.run_id,
+            "code_version": step.job_def.asset_layer.get(context.asset_key).code_version,
+            "inputs": versions,
+        }
+
+
+def table_shape(key: tuple[str, ...]) -> tuple[str, ...]:
+    """Key of the canonical table that gives the shape of a lake table: deliveries of every destination share one."""
+    return ("activation", key[-1]) if key[0] == "activation" else key
+
+
+def as_expression(data: Any) -> ir.Table:
+    """Ibis tables as they are; pandas and Arrow data as in-memory tables."""
+    return data if isinstance(data, ir.Table) else ibis.memtable(data)
+
+
+def conformed(expr: ir.Table, table: Table) -> ir.Table:
+    """The expression with exactly the table's columns and types.
+
+    Raises:
+        LakeError: columns are missing or too many, or a type can't be cast.
+    """
+    missing, extra = [n for n in table.schema.names if n not in expr.columns], [n for n in expr.columns if n not in table.schema.names]
+    if missing or extra:
+        what = "; ".join(f"{word} {', '.join(names)}" for word, names in (("without", missing), ("with the unknown", extra)) if names)
+        raise LakeError(f"{table.name}: a table {what}", hint="its columns are listed in docs/schema.md")
+    return expr.select(*table.schema.names).cast(dict(table.schema))

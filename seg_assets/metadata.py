@@ -1,0 +1,103 @@
+"""What Dagster shows about every asset: description, kinds, tags, owners, column schema, lineage. Derived from the schema, written nowhere by hand."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
+from typing import Any
+
+import dagster as dg
+
+from seg_assets import __version__
+from seg_assets.graph import Graph
+from seg_assets.schema.types import Pii, Table
+
+OWNERS = ["team:audiences"]
+
+FRESHNESS = {
+    "raw": timedelta(hours=36),
+    "unified": timedelta(hours=36),
+    "identity": timedelta(hours=36),
+    "profiles": timedelta(hours=36),
+    "scores": timedelta(hours=36),
+    "clusters": timedelta(days=8),
+    "segments": timedelta(hours=36),
+    "activation": timedelta(hours=36),
+    "ops": timedelta(hours=36),
+}
+"""How old a layer may become before Dagster calls it stale."""
+
+
+def column_schema(table: Table) -> dg.TableSchema:
+    """The table's columns as Dagster shows them: type, description with unit, constraints, personal-data class as a tag."""
+    return dg.TableSchema(
+        columns=[
+            dg.TableColumn(
+                name=c.name,
+                type=c.type,
+                description=f"{c.description}{f' Unit: {c.unit}.' if c.unit else ''}",
+                constraints=dg.TableColumnConstraints(
+                    nullable=not c.required, unique=table.primary_key == (c.name,), other=[f">= {c.minimum:g}"] if c.minimum is not None else []
+                ),
+                tags={"pii": c.pii.value} if c.pii is not Pii.NONE else {},
+            )
+            for c in table.columns
+        ]
+    )
+
+
+def asset_arguments(
+    graph: Graph,
+    key: Sequence[str],
+    table: Table | None,
+    *,
+    description: str | None = None,
+    kinds: Sequence[str] = ("duckdb", "delta"),
+    code: Sequence[Callable[..., Any]] = (),
+    tags: Mapping[str, str] | None = None,
+) -> dict[str, Any]:
+    """Keyword arguments of `dg.asset` that every asset has.
+
+    Args:
+        graph: names and project.
+        key: path of the lake table.
+        table: its canonical shape; None where the source decides.
+        description: default the table's.
+        kinds: at most three.
+        code: domain functions that decide the content; their source is the code version.
+        tags: further tags.
+    """
+    layer = key[0]
+    pii = max((c.pii for c in table.columns), key=list(Pii).index) if table else Pii.DIRECT
+    metadata: dict[str, Any] = {"dagster/table_name": "/".join(key), "dagster/uri": graph.lake.uri(tuple(key))}
+    if table:
+        metadata["dagster/column_schema"] = column_schema(table)
+    return {
+        "key": graph.asset_key(key),
+        "description": description or (table.description if table else None),
+        "group_name": graph.name(layer),
+        "kinds": set(kinds),
+        "owners": OWNERS,
+        "tags": {"layer": layer, "pii": pii.value, **(tags or {})},
+        "metadata": metadata,
+        "code_version": code_version(*code),
+        "freshness_policy": dg.FreshnessPolicy.time_window(fail_window=FRESHNESS[layer]),
+        "io_manager_key": graph.io_manager_key,
+        "automation_condition": dg.AutomationCondition.eager() & dg.AutomationCondition.all_deps_blocking_checks_passed(),
+    }
+
+
+def code_version(*functions: Callable[..., Any]) -> str:
+    """Package version and a hash of the modules the functions stand in: changes when, and only when, the code that makes a table does."""
+    sources = sorted({inspect.getsourcefile(f) or "" for f in functions})
+    text = "".join(inspect.getsource(inspect.getmodule(f)) for f in sorted(functions, key=lambda f: f.__qualname__) if inspect.getmodule(f))  # type: ignore[arg-type]
+    return f"{__version__}+{hashlib.blake2b(text.encode(), digest_size=4).hexdigest()}" if sources else __version__
+
+
+def lineage(graph: Graph, columns: Mapping[str, Sequence[tuple[Sequence[str], str]]]) -> dg.TableColumnLineage:
+    """Column lineage: each column to the (table key, column) pairs it comes from."""
+    return dg.TableColumnLineage(
+        {name: [dg.TableColumnDep(asset_key=graph.asset_key(key), column_name=column) for key, column in deps] for name, deps in columns.items()}
+    )
