@@ -1,0 +1,1 @@
+"""Small local stand-ins for vendors, for demos and tests: real HTTP, real state, no accounts."""
