@@ -6,6 +6,7 @@ the same instant. Why a person is in and until when is in `evidence.py`.
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -89,7 +90,7 @@ def verdict(condition: Anything, truth: Callable[[Atom], ir.BooleanValue]) -> ir
 
 
 def scene_of(
-    segments: SegmentSet, persons: ir.Table, events: ir.Table, consents: ir.Table | None, as_of: Anything, given: Cuts | None = None
+    segments: SegmentSet, persons: ir.Table, events: ir.Table, consents: ir.Table | None, as_of: dt.datetime, *, given: Cuts | None = None
 ) -> Scene:
     """The scene with all that the segments' windows, dates, shares and thresholds need."""
     calendars: dict[tuple[str | None, Window], None] = {}
@@ -118,9 +119,9 @@ class Facts:
 
     @cached_property
     def names(self) -> dict[Atom, str]:
-        """The column of every atom that has one; attributes are tested on their own columns."""
+        """A name for every atom: of its column, except that attributes are tested on their own columns."""
         atoms = dict.fromkeys(atom for rule in self.rules.values() for atom in rule.atoms)
-        return {atom: f"a{i}" for i, atom in enumerate(a for a in atoms if not isinstance(a.leaf, Attribute))}
+        return {atom: f"a{i}" for i, atom in enumerate(atoms)}
 
     @cached_property
     def attributes(self) -> list[str]:
@@ -135,8 +136,9 @@ class Facts:
         scene = self.scene
         frames = [c for c in scene.people.columns if c.startswith("frame_")]
         table = scene.people.select("person_id", *frames, *(n for n in self.attributes if n in scene.people.columns))
+        columns = {atom: name for atom, name in self.names.items() if not isinstance(atom.leaf, Attribute)}
         by_type: dict[str, list[Atom]] = {}
-        for atom, name in self.names.items():
+        for atom, name in columns.items():
             leaf = atom.leaf
             if isinstance(leaf, Did):
                 by_type.setdefault(leaf.event, []).append(atom)
@@ -144,7 +146,7 @@ class Facts:
                 table = left_joined(table, self._column(atom, name))
         for event, atoms in by_type.items():
             table = left_joined(table, self._counts(event, atoms))
-        return table.mutate(**{name: self._filled(table, atom, name) for atom, name in self.names.items() if not isinstance(atom.leaf, Consent)})
+        return table.mutate(**{name: self._filled(table, atom, name) for atom, name in columns.items() if not isinstance(atom.leaf, Consent)})
 
     def _counts(self, event: str, atoms: list[Atom]) -> ir.Table:
         """Every count of one event type in one pass over its events."""
