@@ -9,14 +9,17 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from seg_assets.project.words import did_you_mean
+
+if TYPE_CHECKING:
+    import duckdb
 
 MAX_LENGTH = 10_000
 
 _ALLOWED = {"BETWEEN", "CASE", "CAST", "COLLATE", "COLUMN_REF", "COMPARISON", "CONJUNCTION", "CONSTANT", "FUNCTION", "LAMBDA", "OPERATOR"}
-_WORDS = {"SUBQUERY": "a subquery", "WINDOW": "a window function", "STAR": "a star", "PARAMETER": "a parameter"}
+_WORDS = {"SUBQUERY": "a subquery", "WINDOW": "a window function", "STAR": "a star"}
 _CLOCKS = {"current_date", "current_time", "current_timestamp", "localtime", "localtimestamp", "current_localtime", "current_localtimestamp"}
 _SESSION = _CLOCKS | {"age", "current_setting", "getvariable", "stats", "vector_type", "version"}
 """Functions DuckDB calls consistent although they read the session or (`age` of one value) the clock."""
@@ -47,10 +50,12 @@ def check_scalar(text: str) -> frozenset[str]:
     """
     if len(text) > MAX_LENGTH:
         raise ValueError(f"the SQL has {len(text):,} characters; at most {MAX_LENGTH:,} are read")
+    if "\0" in text:
+        raise ValueError("the SQL holds a NUL character")
     columns, parameters = set(), set()
     for node in _nodes(_parse(text)):
         _check(node)
-        if node["class"] == "COLUMN_REF":
+        if node.get("class") == "COLUMN_REF":
             (parameters if node["query_location"] == _NOWHERE else columns).add(node["column_names"][0])
     return frozenset(columns - parameters)
 
@@ -70,32 +75,43 @@ def _parse(text: str) -> Node:
 
 
 def _tree(text: str) -> Node:
-    import duckdb
-
-    with duckdb.connect(config={"enable_external_access": "false"}) as connection:
-        row = connection.execute("SELECT json_serialize_sql(?)", [f"SELECT (\n{text}\n)"]).fetchone()
+    quoted = f"SELECT (\n{text}\n)".replace("'", "''")  # bound as a parameter it would make DuckDB import pandas
+    row = _parser().cursor().execute(f"SELECT json_serialize_sql('{quoted}')").fetchone()
     return json.loads(row[0]) if row else {}
 
 
+@cache
+def _parser() -> duckdb.DuckDBPyConnection:
+    """An empty database without threads of its own, files or network."""
+    import duckdb
+
+    return duckdb.connect(config={"threads": "1", "enable_external_access": "false"})
+
+
 def _nodes(tree: Node) -> Iterator[Node]:
-    """Every expression of a syntax tree. What stands below a refused one is not reached: the caller raises first."""
+    """Every part of a syntax tree, from the outside in: expressions have a "class", the other parts none."""
     waiting: list[Any] = [tree]
     while waiting:
         part = waiting.pop()
         if isinstance(part, dict):
-            if "class" in part:
-                yield part
-            waiting.extend(value for key, value in part.items() if key != "value")
+            yield part
+            waiting.extend(part.values())
         elif isinstance(part, list):
             waiting.extend(part)
 
 
 def _check(node: Node) -> None:
-    kind = node["class"]
+    kind = node.get("class")
+    if kind is None:
+        if node.get("type") == "UNBOUND_TYPE_INFO" and node["name"].lower() != "json":
+            raise ValueError(f"the SQL names the type {node['name']!r}, which there is not")
+        return
     if kind not in _ALLOWED or node["type"] == "GROUPING_FUNCTION":
         raise ValueError(f"the SQL holds {_WORDS.get(kind, kind.lower())}; only expressions over one row are allowed")
     if kind == "FUNCTION":
         name = node["function_name"].lower()
+        if name == "row":
+            raise ValueError("the SQL holds a list of values; write one expression per column")
         if name not in _functions():
             raise ValueError(f"the SQL calls {name}(), which is not a scalar function{did_you_mean(name, _functions())}")
         if not _functions()[name]:
@@ -109,12 +125,9 @@ def _check(node: Node) -> None:
 @cache
 def _functions() -> dict[str, bool]:
     """DuckDB's functions by name, and whether each one's result depends on the arguments of one call alone."""
-    import duckdb
-
     query = """
         SELECT lower(function_name), bool_and(function_type = 'scalar' AND stability = 'CONSISTENT')
         FROM duckdb_functions() WHERE function_type IN ('scalar', 'aggregate', 'macro') GROUP BY 1
     """
-    with duckdb.connect() as connection:
-        found = connection.execute(query).fetchall()
+    found = _parser().cursor().execute(query).fetchall()
     return {name: (pure and name not in _SESSION and not name.startswith("__")) or name in _MACROS for name, pure in found}
