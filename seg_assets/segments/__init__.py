@@ -3,6 +3,18 @@
 from seg_assets.segments.catalog import Catalog, catalog_of, default_catalog
 from seg_assets.segments.definitions import SegmentsError, SegmentSet
 from seg_assets.segments.evaluate import Evaluation, evaluate
+from seg_assets.segments.judge import next_flips
 from seg_assets.segments.parse import parse_segments, read_segments
 
-__all__ = ["Catalog", "Evaluation", "SegmentSet", "SegmentsError", "catalog_of", "default_catalog", "evaluate", "parse_segments", "read_segments"]
+__all__ = [
+    "Catalog",
+    "Evaluation",
+    "SegmentSet",
+    "SegmentsError",
+    "catalog_of",
+    "default_catalog",
+    "evaluate",
+    "next_flips",
+    "parse_segments",
+    "read_segments",
+]

@@ -15,7 +15,7 @@ from typing import Any as Anything
 import ibis
 import ibis.expr.types as ir
 
-from seg_assets.segments.ast import All, Any, Attribute, Calendar, Did, Fixed, InSegment, Rolling, Segment, Then, Window, cuts, leaves
+from seg_assets.segments.ast import All, Any, Attribute, Calendar, Did, Fixed, InSegment, Rolling, Segment, Then, cuts, leaves
 from seg_assets.segments.binding import Bound, Resolved, Same, resolve
 from seg_assets.segments.definitions import SegmentSet
 from seg_assets.segments.keyed import in_count, key_counts
@@ -93,7 +93,7 @@ def scene_of(
     segments: SegmentSet, persons: ir.Table, events: ir.Table, consents: ir.Table | None, as_of: dt.datetime, *, given: Cuts | None = None
 ) -> Scene:
     """The scene with all that the segments' windows, dates, shares and thresholds need."""
-    calendars: dict[tuple[str | None, Window], None] = {}
+    calendars: dict[tuple[str | None, Calendar | Fixed], None] = {}
     for segment in segments.segments.values():
         for leaf in leaves(segment.where):
             if isinstance(leaf, Did | Then) and isinstance(leaf.window, Calendar | Fixed):

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
+from functools import cached_property
 
 import ibis
 import ibis.expr.types as ir
@@ -17,11 +18,10 @@ from seg_assets.schema.types import UTC
 from seg_assets.segments.ast import Segment
 from seg_assets.segments.compile import Atom, Facts, rules_of, scene_of
 from seg_assets.segments.definitions import SegmentSet
-from seg_assets.segments.evidence import evidence, reasons, with_evidence
 from seg_assets.segments.health import health_table
+from seg_assets.segments.judge import judge
 from seg_assets.segments.scene import Cuts, Scene, left_joined, union
 from seg_assets.segments.tables import CHANGES, MEMBERSHIPS
-from seg_assets.segments.timeline import with_valid_until
 from seg_assets.segments.times import timestamp
 from seg_assets.segments.workspace import Workspace
 
@@ -154,23 +154,8 @@ class _Run:
         facts = Facts(rules_of(closure), scene)
         table = self.work.keep(facts.table())
         concerned = {name: self.work.keep(self._concerned(facts, table, name)) for name in names}
-        atoms: dict[Atom, list[str]] = {}
-        for name in names:
-            for atom in facts.rules[name].atoms:
-                atoms.setdefault(atom, []).append(name)
-        found = {}
-        for atom, users in atoms.items():
-            known = evidence(facts, atom, union(concerned[name].select("person_id") for name in users).distinct())
-            if known is not None:
-                found[atom] = self.work.keep(known)
-        parts = {}
-        for name in names:
-            rule, rows = facts.rules[name], table.inner_join(concerned[name], "person_id")
-            rows, timelines = with_evidence(facts, rule, rows, found)
-            rows = with_valid_until(rows, rule, timelines, scene.now)
-            parts[name] = self.work.keep(rows.select("person_id", "member", "was", "since", "valid_until", reasons=reasons(facts, rule, rows)))
         self.cuts |= scene.cuts
-        return parts
+        return judge(facts, table, concerned, self.work)
 
     def _concerned(self, facts: Facts, table: ir.Table, name: str) -> ir.Table:
         """Members now or before: person_id, member, was, since."""
@@ -202,10 +187,12 @@ class _Run:
 
     def _edited(self, name: str, now: str) -> bool:
         """Whether the members before were decided by another definition."""
-        if not hasattr(self, "_hashes"):
-            pairs = self.previous.select("segment", "definition_hash").distinct().to_pyarrow().to_pylist()
-            self._hashes = {row["segment"]: row["definition_hash"] for row in pairs}
-        return self._hashes.get(name, now) != now
+        return self.hashes_before.get(name, now) != now
+
+    @cached_property
+    def hashes_before(self) -> dict[str, str]:
+        pairs = self.previous.select("segment", "definition_hash").distinct().to_pyarrow().to_pylist()
+        return {row["segment"]: row["definition_hash"] for row in pairs}
 
     def _gone(self, errors: Mapping[str, str], now: ir.TimestampScalar) -> ir.Table:
         """Memberships that ended because the segment, or the person, is no more."""

@@ -15,11 +15,11 @@ from seg_assets.segments.ast import Attribute, Compare, Cut, Did, NoneOf, Then
 from seg_assets.segments.binding import Bound, Same
 from seg_assets.segments.compile import Atom, Consent, Facts, Rule
 from seg_assets.segments.keyed import clauses, in_count, key_counts, key_events
-from seg_assets.segments.scene import Scene, left_joined
+from seg_assets.segments.scene import Scene, disjunction, left_joined
 from seg_assets.segments.sequences import cited_events
 from seg_assets.segments.timeline import Fixed, Flips, Interval, Timeline, chain_end, flips, has_interval
 from seg_assets.segments.times import FOREVER
-from seg_assets.segments.words import count_text, leaf_text, scalar_text, test_text
+from seg_assets.segments.words import count_text, leaf_text, test_text
 
 
 @ibis.udf.scalar.builtin(name="to_json")
@@ -99,16 +99,8 @@ def _chain_evidence(scene: Scene, then: Then, calendar: str | None, name: str) -
         )
     absences = [a for step in then.steps for a in step.absences]
     rows = scene.events({a.event for a in absences}, {n for a in absences for n, _ in a.where} | ({then.on} if then.on else set()), {calendar})
-    blocking = rows.filter(_any(scene.matches(rows, a.event, a.where, calendar) for a in absences)).anti_join(found, "person_id")
+    blocking = rows.filter(disjunction(scene.matches(rows, a.event, a.where, calendar) for a in absences)).anti_join(found, "person_id")
     return found.union(blocking.group_by("person_id").agg(**{f"{name}_events": _ids(blocking)}))
-
-
-def _any(parts: Anything) -> Anything:
-    found = list(parts)
-    result = found[0]
-    for part in found[1:]:
-        result = result | part
-    return result
 
 
 def _key_evidence(scene: Scene, group: Same, calendar: str | None, name: str) -> ir.Table:
@@ -197,8 +189,7 @@ def _entries(facts: Facts, atom: Atom, table: ir.Table, wanted: bool) -> list[ir
     none = ibis.literal([], "array<string>")
 
     def entry(clause: str, met: Anything, value: Anything, threshold: str, events: Anything = none) -> Anything:
-        text = ibis.null("string") if value is None else value.cast("string")
-        return ibis.struct({"clause": clause, "met": met, "wanted": wanted, "value": text, "threshold": threshold, "events": events})
+        return ibis.struct({"clause": clause, "met": met, "wanted": wanted, "value": value.cast("string"), "threshold": threshold, "events": events})
 
     if isinstance(leaf, Attribute):
         return [entry(leaf.name, met, facts.scene.attribute(table, leaf.name), _threshold(facts.scene, leaf))]
@@ -221,5 +212,5 @@ def _threshold(scene: Scene, leaf: Attribute) -> str:
     test = leaf.test
     if isinstance(test, Compare) and isinstance(test.bound, Cut):
         value = scene.cuts[leaf.name, test.bound]
-        return f"{test_text(test)}: {test.op}{scalar_text(value) if value is not None else 'no value'}"
+        return f"{test_text(test)}: {test.op}{value if value is not None else 'no value'}"
     return test_text(test)

@@ -25,6 +25,9 @@ from seg_assets.segments.times import Micros, Span, frame_of, micros, needs_zone
 Cuts = Mapping[tuple[str, Cut], Any]
 """The value every data-driven bound stands for; None where nobody has a value."""
 
+Bounded = Calendar | Fixed
+"""Windows with boundaries of their own."""
+
 NUMERIC = "decimal(38, 9)"
 
 
@@ -194,7 +197,7 @@ def build_scene(
     as_of: dt.datetime,
     catalog: Catalog,
     *,
-    calendars: Iterable[tuple[str | None, Window]] = (),
+    calendars: Iterable[tuple[str | None, Bounded]] = (),
     cuts: Iterable[tuple[str, Cut]] = (),
     shares: Iterable[str] = (),
     given: Cuts | None = None,
@@ -226,17 +229,16 @@ def _with_shares(scene: Scene, names: Iterable[str]) -> Scene:
     return replace(scene, people=left_joined(scene.people, stream.group_by("person_id").agg(**found)))
 
 
-def _with_frames(scene: Scene, calendars: Iterable[tuple[str | None, Window]]) -> Scene:
+def _with_frames(scene: Scene, calendars: Iterable[tuple[str | None, Bounded]]) -> Scene:
     """Boundaries of calendar windows. `profile` reads the attribute `timezone` where persons have it, and is UTC where it is absent or unknown."""
-    wanted = [(calendar, w) for calendar, w in dict.fromkeys(calendars) if isinstance(w, Calendar | Fixed)]
     frames: dict[tuple[str | None, Window], tuple[int | str, ...]] = {}
-    personal: dict[tuple[str | None, Window], list[str]] = {}
-    for calendar, window in wanted:
+    personal: dict[tuple[str | None, Bounded], list[str]] = {}
+    for calendar, window in dict.fromkeys(calendars):
         if calendar == "profile" and needs_zone(window) and TIMEZONE in scene.people.columns:
             n = len(personal)
             personal[calendar, window] = [f"frame_{n}_{i}" for i in range(2 if isinstance(window, Fixed) else 4)]
         else:
-            zone = "UTC" if calendar in {None, "profile"} else calendar
+            zone = calendar if calendar and calendar != "profile" else "UTC"
             frames[calendar, window] = frame_of(window, scene.as_of, zones([zone])[zone])
     if not personal:
         return replace(scene, frames=frames)
