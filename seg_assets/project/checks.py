@@ -39,23 +39,20 @@ def taxonomy_problems(addition: Mapping[str, Any]) -> Iterator[Problem]:
     """What is wrong with the shape and the names of a project's taxonomy.yaml, before it joins the default one."""
     for part, entries in addition.items():
         if part not in Taxonomy.model_fields:
-            yield Problem((part,), f"unknown key {part!r}{did_you_mean(part, Taxonomy.model_fields)}")
+            yield Problem((part,), f"unknown key{did_you_mean(part, Taxonomy.model_fields)}")
         elif not isinstance(entries, Mapping | None):
-            yield Problem((part,), f"{part} must be a mapping of names")
-    for part, tables in (("events", ()), ("properties", ("events",)), ("attributes", ("contacts",)), ("purposes", ())):
-        entries = addition.get(part)
-        if not isinstance(entries, Mapping):
-            continue
-        for name in entries:
+            yield Problem((part,), "must be a mapping of keys")
+        for name in entries if isinstance(entries, Mapping) and part != "enums" else ():
             if not re.fullmatch(SLUG, name):
                 yield Problem((part, name), f"{name!r} is not a name: it starts with a-z and goes on with a-z, 0-9 and _")
-            for table in tables:
-                if name in UNIFIED[table].schema and not _is_canonical(entries[name]):
-                    yield Problem((part, name), f"{name!r} is a column of {table} already; choose another name")
-
-
-def _is_canonical(entry: Any) -> bool:
-    return isinstance(entry, Mapping) and entry.get("custom") is False
+    for part, table in (("properties", "events"), ("attributes", "contacts")):
+        entries = addition.get(part)
+        for name, entry in entries.items() if isinstance(entries, Mapping) else ():
+            canonical, custom = name in UNIFIED[table].schema, not (isinstance(entry, Mapping) and entry.get("custom") is False)
+            if canonical and custom:
+                yield Problem((part, name), f"{name!r} is a column of {table} already; choose another name")
+            elif not canonical and not custom:
+                yield Problem((part, name), f"{name!r} is no column of {table}; take out custom")
 
 
 def _stream(at: Steps, stream: Stream, taxonomy: Taxonomy) -> Iterator[Problem]:

@@ -5,7 +5,17 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, GetJsonSchemaHandler, PlainValidator, WithJsonSchema, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    GetJsonSchemaHandler,
+    PlainValidator,
+    WithJsonSchema,
+    model_validator,
+)
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
@@ -45,6 +55,12 @@ def _scalar(text: str) -> str:
     return text
 
 
+def _constant(value: Any) -> Any:
+    if not isinstance(value, str | int | float | bool | None):
+        raise ValueError("must be text, a number, or true or false")
+    return value
+
+
 def _audiences(value: Any) -> list[str] | Literal["all"]:
     if value == "all":
         return "all"
@@ -80,7 +96,7 @@ class ColumnMapping(_Model):
     """Where a canonical column's values come from: a column, a constant or an expression. A bare text is a column's name."""
 
     column: str | None = Field(default=None, min_length=1, description="Name of the stream's column.")
-    value: str | int | float | bool | None = Field(default=None, description="The same value for every row.")
+    value: Annotated[str | int | float | bool | None, BeforeValidator(_constant)] = Field(default=None, description="The same value for every row.")
     sql: Sql | None = Field(default=None, description="One scalar expression over the row's columns, in DuckDB's SQL.")
 
     @classmethod
@@ -270,9 +286,8 @@ class Clustering(_Model):
 class Privacy(_Model):
     """How personal data is kept apart."""
 
-    pseudonym_key: Annotated[str, AfterValidator(_references_are_well_formed)] | None = Field(
+    pseudonym_key: Annotated[str, Field(min_length=1), AfterValidator(_references_are_well_formed)] | None = Field(
         default=None,
-        min_length=1,
         repr=False,
         description="Key of the hashes that stand for e-mail addresses and phone numbers; write it as `${NAME}`. Without it the hashes can be guessed: set it for real people.",
     )
