@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
@@ -11,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from connectors.shop.config import ShopConfig
+from connectors.shop.personas import habit_hours, pick
 
 Instants = NDArray[np.int64]
 
@@ -87,10 +87,10 @@ class Clock:
         self._even = np.concatenate([[0.0], np.cumsum(weight)])
 
     def even(self, instants: Instants | int) -> NDArray[np.float64]:
-        return np.interp(instants, self._edges, self._even)
+        return np.asarray(np.interp(instants, self._edges, self._even))
 
     def instants(self, even: NDArray[np.float64]) -> Instants:
-        return np.interp(even, self._even, self._edges).astype(np.int64)
+        return np.asarray(np.interp(even, self._even, self._edges)).astype(np.int64)
 
 
 @lru_cache(maxsize=8)
@@ -99,22 +99,10 @@ def clocks(config: ShopConfig) -> tuple[Clock, Clock]:
     return Clock(config, 1.0), Clock(config, 3.0)
 
 
-def hour_table(profiles: Sequence[tuple[float, float]]) -> NDArray[np.float64]:
-    """Cumulative share of activity by hour of the day, one row of 24 per (peak hour, spread in hours)."""
-    hours = np.arange(24)
-    rows = []
-    for peak, spread in profiles:
-        distance = np.abs((hours + 0.5 - peak + 12) % 24 - 12)
-        weight = np.exp(-((distance / spread) ** 2) / 2) + 0.03 * (hours >= 6)
-        rows.append(np.cumsum(weight) / weight.sum())
-    return np.array(rows)
-
-
-def at_typical_hours(rng: np.random.Generator, instants: Instants, profile: NDArray[np.uint8], table: NDArray[np.float64]) -> Instants:
-    """The same days, at hours drawn from each row's profile, clear of the end of the month."""
-    flat = (table + np.arange(len(table))[:, None]).ravel()
-    hour = np.searchsorted(flat, profile + rng.random(len(instants)), side="right") - 24 * profile.astype(np.int64)
-    moved = instants // DAY * DAY + np.clip(hour, 0, 23) * HOUR + rng.integers(0, HOUR, len(instants))
+def at_typical_hours(rng: np.random.Generator, instants: Instants, persona: NDArray[np.uint8]) -> Instants:
+    """The same days, at hours drawn as is usual for each row's persona, clear of the end of the month."""
+    hour = pick(rng, habit_hours(), persona).astype(np.int64)
+    moved = instants // DAY * DAY + hour * HOUR + rng.integers(0, HOUR, len(instants))
     return clear_of_month_end(moved)
 
 
@@ -164,8 +152,10 @@ def _morning(month: Month, day: int) -> int:
 
 def delays(rng: np.random.Generator, rows: int) -> Instants:
     """How late rows arrive: 90% within the hour (most within seconds), 9% within two days, 1% within fourteen."""
-    u = rng.random(rows)
-    soon = np.minimum(rng.standard_exponential(rows, dtype=np.float32) ** 3 * 5 * SECOND, HOUR - SECOND)
-    late = HOUR + (u - 0.90) / 0.09 * (2 * DAY - HOUR)
-    very_late = 2 * DAY + (u - 0.99) / 0.01 * 12 * DAY
-    return np.where(u < 0.90, soon, np.where(u < 0.99, late, very_late)).astype(np.int64)
+    u = rng.random(rows, dtype=np.float32)
+    waits = rng.standard_exponential(rows, dtype=np.float32)
+    delay = np.minimum(waits * waits * waits * np.float32(5 * SECOND), np.float32(HOUR - SECOND)).astype(np.int64)
+    late = np.flatnonzero(u >= 0.90)
+    share = u[late].astype(np.float64)
+    delay[late] = np.where(share < 0.99, HOUR + (share - 0.90) / 0.09 * (2 * DAY - HOUR), 2 * DAY + (share - 0.99) / 0.01 * 12 * DAY).astype(np.int64)
+    return delay

@@ -10,7 +10,7 @@ import pyarrow as pa
 from connectors.shop import text
 from connectors.shop.calendar import DAY, EXPERIMENT, HOUR, MINUTE, SECOND, Campaign, Instants, Month, campaigns, delays
 from connectors.shop.config import Draws, ShopConfig, generator
-from connectors.shop.dirt import DUPLICATES, UNKNOWN_EVENTS, finish, garbage, plan
+from connectors.shop.dirt import DUPLICATES, UNKNOWN_EVENTS, Place, finish, plan, words
 from connectors.shop.people import people, scribbled
 from connectors.shop.personas import CATEGORIES
 from connectors.shop.population import Population
@@ -51,31 +51,29 @@ def mailing(config: ShopConfig, people_: Population, month: Month) -> Mailing:
 
 
 def _one_campaign(rng: np.random.Generator, who: Population, number: int, campaign: Campaign, recent: np.ndarray) -> tuple[list[Mailing], np.ndarray]:
-    n = len(who)
-    leaving = who.unsubscribes == number
-    themed = np.where(who.favourite == campaign.theme, 1.6, 1.0)
-    drawn = rng.random(n) < who.send_share * themed
-    allowed = (who.email_from <= campaign.at) & (who.email_until > campaign.at + HOUR)
+    """What one campaign brings about, and who got it; `recent` says who got another within the seven days before."""
     test = campaign.id == EXPERIMENT
-    sent = who.arm == 2 if test else allowed & (drawn | leaving)
-    opened = sent & (rng.random(n) < np.minimum(who.open_rate * np.where(recent, FATIGUE, 1.0) * themed, 0.95))
+    themed = np.where(who.favourite == campaign.theme, 1.6, 1.0)
+    drawn = rng.random(len(who)) < who.send_share * themed
+    allowed = (who.email_from <= campaign.at) & (who.email_until > campaign.at + HOUR)
+    got = who.arm == 2 if test else allowed & (drawn | (who.unsubscribes == number))
+    sent = np.flatnonzero(got)
+    n = len(sent)
+    leaves = who.unsubscribes[sent] == number
+    opens = rng.random(n) < np.minimum(who.open_rate[sent] * np.where(recent[sent], FATIGUE, 1.0) * themed[sent], 0.95)
     u = rng.random(n)
-    clicked = sent & (u < who.lift) if test else opened & (u < CLICKS)
-    leaves = sent & leaving
+    clicks = (u < who.lift[sent] if test else opens & (u < CLICKS)) & ~leaves
     sent_at = campaign.at + rng.integers(0, 30 * MINUTE, n)
     opened_at = sent_at + np.minimum(rng.lognormal(np.log(3), 1.3, n) * HOUR, 4 * DAY).astype(np.int64)
-    opened_at = np.where(leaves, who.email_until - 40 * SECOND, opened_at)
+    opened_at = np.where(leaves, who.email_until[sent] - 40 * SECOND, opened_at)
     clicked_at = opened_at + rng.integers(5 * SECOND, 5 * MINUTE, n)
-    rows = []
-    for kind, mask, at in (
-        (RECEIVED, sent, sent_at),
-        (OPENED, opened | clicked | leaves, opened_at),
-        (CLICKED, clicked & ~leaves, clicked_at),
-        (UNSUBSCRIBED, leaves, who.email_until),
-    ):
-        index = np.flatnonzero(mask)
-        rows.append(Mailing(np.full(len(index), kind), index, at[index], np.full(len(index), number)))
-    return rows, sent
+    steps = (
+        (RECEIVED, np.ones(n, dtype=bool), sent_at),
+        (OPENED, opens | clicks | leaves, opened_at),
+        (CLICKED, clicks, clicked_at),
+        (UNSUBSCRIBED, leaves, who.email_until[sent]),
+    )
+    return [Mailing(np.full(int(did.sum()), kind), sent[did], at[did], np.full(int(did.sum()), number)) for kind, did, at in steps], got
 
 
 def email(config: ShopConfig, who: Population, month: Month, until: int, start: int) -> tuple[pa.Table, pa.Table]:
@@ -88,13 +86,13 @@ def email(config: ShopConfig, who: Population, month: Month, until: int, start: 
     late, typed = delays(rng, total), rng.random(total)
     keep = np.flatnonzero((mail.at >= month.start) & (mail.at < min(until, month.end)))
     at, person, spelling, defects = mail.at[keep], mail.who[keep], spelled[keep], planned.where(keep)
-    address = people(config, who.block, who.likes_like.tobytes()).email
+    address = people(config, who.block).email
     address = text.gather(address, who.email_owner[person], ~defects.rows("no_identifier"))
     unknown = defects.rows("unknown_event")
     table = pa.table(
         {
             "event_id": text.ids("mail", ((who.block * 256 + month.index) << 20) + keep),
-            "event_type": text.put(text.words(SPELLINGS, mail.kind[keep] * 3 + spelling), unknown, garbage(UNKNOWN_EVENTS, keep[unknown])),
+            "event_type": words(SPELLINGS, mail.kind[keep] * 3 + spelling, unknown, UNKNOWN_EVENTS, keep),
             "event_time": text.instants(at + np.where(defects.rows("future_time"), 2000 * DAY, 0)),
             "received_at": text.instants(at + late[keep]),
             "email": scribbled(typed[keep], address, config.dirt),
@@ -103,4 +101,4 @@ def email(config: ShopConfig, who: Population, month: Month, until: int, start: 
         },
         schema=EMAIL.schema,
     )
-    return finish(table, "event_id", defects, {}, "email", month.label, start)
+    return finish(table, "event_id", defects, Place("email", month.label, start))

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 BLOCK = 50_000
 """Persons generated together; a block is reproducible without the others."""
+KEPT_BLOCKS = 24
+"""Blocks kept in memory between months, about 15 MB each; shops of more persons are generated anew for each month."""
 PAGE = 250_000
 """Most rows of a page."""
 
@@ -53,6 +55,9 @@ class ShopConfig(Config):
         if self.start.year < 1980 or self.end.year > 2100 or (self.end - self.start).days > 20 * 366:
             raise ValueError("the period must lie within 1980..2100 and span at most 20 years")
         return self
+
+    def __hash__(self) -> int:
+        return hash((self.customers, self.seed, self.start, self.end, self.timezone, self.dirt))
 
     @property
     def blocks(self) -> range:

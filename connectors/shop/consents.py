@@ -10,7 +10,7 @@ import pyarrow as pa
 from connectors.shop import text
 from connectors.shop.calendar import DAY, HOUR, NEVER, Instants
 from connectors.shop.config import Draws, ShopConfig, generator
-from connectors.shop.dirt import BAD_TIMES, DUPLICATES, finish, garbage, plan
+from connectors.shop.dirt import BAD_TIMES, DUPLICATES, Place, finish, garbage, plan, words
 from connectors.shop.people import people, scribbled, user_ids
 from connectors.shop.population import Population
 from connectors.shop.streams import CONSENTS, WHOLE
@@ -56,7 +56,7 @@ def consents(config: ShopConfig, who: Population, until: int, start: int) -> tup
     """The block's statements made before `until`, and their defects; `start` counts the rows of the slice before these."""
     made = statements(config, who)
     rng = generator(config, Draws.CONSENTS, who.block, 1)
-    some = people(config, who.block, who.likes_like.tobytes())
+    some = people(config, who.block)
     total = len(made.who)
     planned = plan(rng, total, RATES, config.dirt)
     spelled = np.where(rng.random(total) < 0.15 * config.dirt, rng.integers(1, 3, total), 0)
@@ -72,18 +72,18 @@ def consents(config: ShopConfig, who: Population, until: int, start: int) -> tup
     table = pa.table(
         {
             "consent_id": key,
-            "user_id": user_ids(who.offset + person, None, found & account),
+            "user_id": user_ids(who.offset + person, 0, found & account),
             "email": scribbled(typed[keep], address, config.dirt),
-            "purpose": text.put(text.words(PURPOSES, made.purpose[keep]), purpose, garbage(UNKNOWN_PURPOSES, keep[purpose])),
-            "state": text.put(text.words(SPELLINGS, made.state[keep] * 3 + spelled[keep]), state, garbage(UNKNOWN_STATES, keep[state])),
-            "stated_at": text.put(text.iso_times(made.at[keep]), bad, garbage(BAD_TIMES, keep[bad])),
-            "expires_at": text.instants(expires, valid=expires < NEVER),
+            "purpose": words(PURPOSES, made.purpose[keep], purpose, UNKNOWN_PURPOSES, keep),
+            "state": words(SPELLINGS, made.state[keep] * 3 + spelled[keep], state, UNKNOWN_STATES, keep),
+            "stated_at": text.put(text.fixed(text.iso_times(made.at[keep])), bad, garbage(BAD_TIMES, keep[bad])),
+            "expires_at": text.instants(expires, expires < NEVER),
             "jurisdiction": text.words(JURISDICTIONS, some.country[person]),
             "evidence": text.ids("prf:", (who.block << 26) + keep),
         },
         schema=CONSENTS.schema,
     )
-    return finish(table, "consent_id", defects, {}, "consents", WHOLE, start)
+    return finish(table, "consent_id", defects, Place("consents", WHOLE, start))
 
 
 def true_statements(who: Population, made: Statements, until: int) -> pa.Table:
@@ -96,7 +96,7 @@ def true_statements(who: Population, made: Statements, until: int) -> pa.Table:
             "purpose": text.words(PURPOSES, made.purpose[keep]),
             "state": text.words(STATES, made.state[keep]),
             "stated_at": text.instants(made.at[keep]),
-            "expires_at": text.instants(expires, valid=expires < NEVER),
+            "expires_at": text.instants(expires, expires < NEVER),
         },
         schema=TRUE_SCHEMA,
     )

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from connectors.shop import text
 from connectors.shop.calendar import DAY, HOUR
 from connectors.shop.config import Draws, ShopConfig, generator
-from connectors.shop.dirt import NULL_TEXTS, finish, garbage, plan
+from connectors.shop.dirt import NULL_TEXTS, Place, Plan, finish, garbage, plan
 from connectors.shop.people import CITIES, COUNTRIES, FAMILY, GIVEN, LANGUAGES, NICKNAMES, People, people, phones, scribbled, user_ids
 from connectors.shop.personas import AREAS
 from connectors.shop.population import Population
@@ -29,7 +28,7 @@ STOREFRONT_RATES = {"no_key": 0.0003, "bad_phone": 0.004, "null_text": 0.003}
 def crm(config: ShopConfig, who: Population, until: int, start: int) -> tuple[pa.Table, pa.Table, pa.Table]:
     """The block's CRM records created before `until`, their defects, and whose they are."""
     rng = generator(config, Draws.CRM, who.block)
-    some = people(config, who.block, who.likes_like.tobytes())
+    some = people(config, who.block)
     n = len(who)
     has = ~who.account | (rng.random(n) < 0.62)
     twice = has & (rng.random(n) < 0.08)
@@ -52,36 +51,34 @@ def crm(config: ShopConfig, who: Population, until: int, start: int) -> tuple[pa
     gender = np.where(some.other_gender, 2, np.where(some.woman, 0, 1))[person] * 3 + np.where(rng.random(m) < 0.2, rng.integers(1, 3, m), 0)
     address = text.gather(some.email, who.email_owner[person], with_email)
     address = scribbled(typed, text.put(address, placeholder, pa.repeat(PLACEHOLDER, int(placeholder.sum()))), config.dirt)
-    keep = np.flatnonzero(created < until)
-    del typed
     key = text.ids("crmc", (who.offset + person) * 2 + copy)
     table = pa.table(
         {
             "contact_id": text.gather(key, np.arange(m), ~defects.rows("no_key")),
-            "user_id": user_ids(who.offset + person, None, knows_account),
+            "user_id": user_ids(who.offset + person, 0, knows_account),
             "email": _spoil(address, defects.rows("bad_email"), BAD_EMAILS),
             "phone": _spoil(text.gather(number, np.arange(m), with_phone), defects.rows("bad_phone"), BAD_PHONES),
             "first_name": _given(some, person, nickname, blank[0]),
             "last_name": _family(some, person, typo),
             "birth_date": _spoil(_born(some, person, blank[1]), defects.rows("bad_birth_date"), BAD_BIRTH_DATES),
-            "gender": text.gather(pa.array(GENDERS), gender, ~blank[2]),
+            "gender": text.words(GENDERS, gender, ~blank[2]),
             "country": text.words(COUNTRIES, some.country[person]),
-            "city": _spoil(text.gather(pa.array(CITIES), city, ~blank[3]), defects.rows("null_text"), NULL_TEXTS),
-            "area": text.gather(pa.array(AREAS), some.area[person], ~blank[4]),
+            "city": _spoil(text.words(CITIES, city, ~blank[3]), defects.rows("null_text"), NULL_TEXTS),
+            "area": text.words(AREAS, some.area[person], ~blank[4]),
             "language": text.words(LANGUAGES, some.country[person]),
             "created_at": text.instants(created),
             "updated_at": text.instants(np.minimum(updated, np.maximum(until - 1, created))),
         },
         schema=CRM.schema,
     )
-    kinds = text.words(("first", "second"), copy.astype(np.int8))
-    return _cut(table, keep, defects, key, kinds, who.offset + person, "crm", start)
+    records = _records("crm", key, who.offset + person, copy)
+    return _existing(table, defects, records, np.flatnonzero(created < until), Place("crm", WHOLE, start))
 
 
 def storefront(config: ShopConfig, who: Population, until: int, start: int) -> tuple[pa.Table, pa.Table, pa.Table]:
     """The block's accounts created before `until`, their defects, and whose they are."""
     rng = generator(config, Draws.STOREFRONT, who.block)
-    some = people(config, who.block, who.likes_like.tobytes())
+    some = people(config, who.block)
     person = np.concatenate([np.flatnonzero(who.account), np.flatnonzero(who.second_account)])
     other = np.concatenate([np.zeros(int(who.account.sum()), dtype=bool), np.ones(int(who.second_account.sum()), dtype=bool)])
     m = len(person)
@@ -92,7 +89,7 @@ def storefront(config: ShopConfig, who: Population, until: int, start: int) -> t
     number = phones(rng, who.offset + person, some.country[person])
     nickname, blank_name, with_age = rng.random(m) < 0.08 * config.dirt, rng.random(m) < 0.03, rng.random(m) < 0.5
     own = some.email.take(pa.array(who.email_owner[person]))
-    alternate = pc.binary_join_element_wise(pa.scalar("x."), some.email.take(pa.array(person[other])), "")
+    alternate = text.join("x.", text.gather(some.email, person[other]))
     address = scribbled(rng.random(m), text.put(own, other, alternate), config.dirt)
     lower = rng.random(m) < 0.2 * config.dirt
     key = user_ids(who.offset + person, other.astype(np.int64))
@@ -104,7 +101,7 @@ def storefront(config: ShopConfig, who: Population, until: int, start: int) -> t
             "email": address,
             "phone": _spoil(text.gather(number, np.arange(m), with_phone), defects.rows("bad_phone"), BAD_PHONES),
             "first_name": _given(some, person, nickname, blank_name),
-            "last_name": text.gather(pa.array(FAMILY), some.family[person]),
+            "last_name": text.words(FAMILY, some.family[person]),
             "age": pa.array(years, mask=~with_age),
             "country": text.words((*COUNTRIES, *(c.lower() for c in COUNTRIES)), some.country[person] + 5 * lower),
             "city": _spoil(text.words(CITIES, some.city[person]), defects.rows("null_text"), NULL_TEXTS),
@@ -114,18 +111,21 @@ def storefront(config: ShopConfig, who: Population, until: int, start: int) -> t
         },
         schema=STOREFRONT.schema,
     )
-    kinds = text.words(("first", "second"), other.astype(np.int8))
-    return _cut(table, np.flatnonzero(created < until), defects, key, kinds, who.offset + person, "storefront", start)
+    records = _records("storefront", key, who.offset + person, other)
+    return _existing(table, defects, records, np.flatnonzero(created < until), Place("storefront", WHOLE, start))
 
 
-def _cut(
-    table: pa.Table, keep: np.ndarray, defects, key: pa.Array, kinds: pa.Array, person: np.ndarray, stream: str, start: int
-) -> tuple[pa.Table, pa.Table, pa.Table]:
-    """Records that exist already, their defects (named by the key they should have), and whose they are."""
+def _existing(table: pa.Table, defects: Plan, records: pa.Table, keep: np.ndarray, place: Place) -> tuple[pa.Table, pa.Table, pa.Table]:
+    """The rows that exist already, their defects (named by the key they should have), and whose they are."""
     rows = pa.array(keep)
-    shown, found = finish(table.append_column("_key", key).take(rows), "_key", defects.where(keep), {}, stream, WHOLE, start)
-    records = {"stream": pa.repeat(stream, len(keep)), "key": key.take(rows), "person": person[keep], "kind": kinds.take(rows)}
-    return shown.drop_columns("_key"), found, pa.table(records, schema=RECORD_SCHEMA)
+    shown, found = finish(table.append_column("_key", records.column("key")).take(rows), "_key", defects.where(keep), place)
+    return shown.drop_columns("_key"), found, records.take(rows)
+
+
+def _records(stream: str, key: pa.Array, person: np.ndarray, second: np.ndarray) -> pa.Table:
+    """Whose each record is."""
+    kinds = text.words(("first", "second"), second.astype(np.int8))
+    return pa.table({"stream": pa.repeat(stream, len(key)), "key": key, "person": person, "kind": kinds}, schema=RECORD_SCHEMA)
 
 
 def _spoil(column: pa.Array, rows: np.ndarray, choices: tuple[str, ...]) -> pa.Array:
@@ -133,13 +133,13 @@ def _spoil(column: pa.Array, rows: np.ndarray, choices: tuple[str, ...]) -> pa.A
 
 
 def _given(some: People, person: np.ndarray, nickname: np.ndarray, blank: np.ndarray) -> pa.Array:
-    return text.gather(pa.array(GIVEN + NICKNAMES), some.given[person] + len(GIVEN) * nickname, ~blank)
+    return text.words(GIVEN + NICKNAMES, some.given[person] + len(GIVEN) * nickname, ~blank)
 
 
 def _family(some: People, person: np.ndarray, typo: np.ndarray) -> pa.Array:
     """Family names; a typo loses the third letter."""
     slips = tuple(name[:2] + name[3:] for name in FAMILY)
-    return text.gather(pa.array(FAMILY + slips), some.family[person] + len(FAMILY) * typo)
+    return text.words(FAMILY + slips, some.family[person] + len(FAMILY) * typo)
 
 
 def _born(some: People, person: np.ndarray, blank: np.ndarray) -> pa.Array:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
+
+from connectors.shop import text
 
 DEFECTS: dict[str, str] = {
     "bad_time": "row",
@@ -35,7 +38,7 @@ DEFECT_SCHEMA = pa.schema(
     [("stream", pa.string()), ("slice", pa.string()), ("position", pa.int64()), ("key", pa.string()), ("code", pa.string()), ("spoils", pa.string())]
 )
 
-BAD_TIMES = ("31/02/2026 25:61", "yesterday", "0000-00-00T00:00:00Z", "n/a", "1751364000-", "2026-13-45T99:00:00Z")
+BAD_TIMES = ("31/02/2026 25:61", "yesterday", "0000-00-00T00:00:00Z", "n/a", "Invalid Date", "2026-13-45T99:00:00Z")
 UNKNOWN_EVENTS = ("undefined", "pageview_v2", "Test Event", "$autocapture", "gtm.dom")
 BAD_AMOUNTS = ("abc", "N/A", "12,34,56", "EUR")
 NULL_TEXTS = ("null", "NULL", "N/A", "None", "-")
@@ -81,46 +84,51 @@ def plan(rng: np.random.Generator, rows: int, rates: dict[str, float], dirt: flo
 
 def garbage(choices: tuple[str, ...], numbers: np.ndarray) -> pa.StringArray:
     """A word of `choices` for each row number."""
-    return pa.array(choices).take(pa.array(numbers % len(choices)))
+    return text.words(choices, numbers % len(choices))
 
 
-def finish(table: pa.Table, key: str, defects: Plan, extra: dict[str, np.ndarray], stream: str, slice_: str, start: int) -> tuple[pa.Table, pa.Table]:
+def words(choices: tuple[str, ...], codes: np.ndarray, bad: np.ndarray, rubbish: tuple[str, ...], numbers: np.ndarray) -> pa.StringArray:
+    """The word of each code, and one of `rubbish` (by row number) for rows that are `bad`."""
+    return text.words(choices + rubbish, np.where(bad, len(choices) + numbers % len(rubbish), codes))
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where rows are delivered; `start` counts the rows of the slice before them."""
+
+    stream: str
+    slice: str
+    start: int
+
+
+def finish(table: pa.Table, key: str, defects: Plan, place: Place, extra: Mapping[str, np.ndarray] | None = None) -> tuple[pa.Table, pa.Table]:
     """Adds the second copies and writes down what is wrong.
 
     Args:
         table: rows, defects built in.
         key: column that names a row.
         defects: the rows' defects; those planned as "duplicate" get a copy behind the last row.
+        place: where the rows are delivered.
         extra: further codes and their rows (they may coincide with planned defects).
-        stream, slice_: where the rows are delivered.
-        start: rows of the slice before this table.
 
     Returns:
         The rows to deliver, and one row per defect in `DEFECT_SCHEMA`; a copy's position is that of the second copy.
     """
-    copies = np.flatnonzero(defects.rows("duplicate"))
-    size = table.num_rows
-    parts = []
+    found = [_record(table, key, code, np.flatnonzero(rows), place) for code, rows in (extra or {}).items()]
     for code in defects.codes:
-        at = np.flatnonzero(defects.rows(code))
-        parts.append((code, at, size + np.arange(len(at)) if code == "duplicate" else at))
-    parts.extend((code, np.flatnonzero(rows), np.flatnonzero(rows)) for code, rows in extra.items())
-    found = [_record(table, key, code, at, start + shown, stream, slice_) for code, at, shown in parts if len(at)]
-    if len(copies):
-        table = pa.concat_tables([table, table.take(pa.array(copies))])
-    return table, pa.concat_tables(found) if found else DEFECT_SCHEMA.empty_table()
+        rows = np.flatnonzero(defects.rows(code))
+        if code == "duplicate" and len(rows):
+            copies = table.take(pa.array(rows))
+            found.append(_record(copies, key, code, np.arange(len(rows)), replace(place, start=place.start + table.num_rows)))
+            table = pa.concat_tables([table, copies])
+        else:
+            found.append(_record(table, key, code, rows, place))
+    return table, pa.concat_tables([DEFECT_SCHEMA.empty_table(), *found])
 
 
-def _record(table: pa.Table, key: str, code: str, at: np.ndarray, shown: np.ndarray, stream: str, slice_: str) -> pa.Table:
-    n = len(at)
-    return pa.table(
-        {
-            "stream": pa.repeat(stream, n),
-            "slice": pa.repeat(slice_, n),
-            "position": pa.array(shown, pa.int64()),
-            "key": table.column(key).take(pa.array(at)).combine_chunks(),
-            "code": pa.repeat(code, n),
-            "spoils": pa.repeat(DEFECTS[code], n),
-        },
-        schema=DEFECT_SCHEMA,
-    )
+def _record(table: pa.Table, key: str, code: str, rows: np.ndarray, place: Place) -> pa.Table:
+    """The record of one defect of some rows."""
+    n = len(rows)
+    keys = table.column(key).take(pa.array(rows, pa.int64())).combine_chunks()
+    stream, slice_, codes, spoils = (pa.repeat(word, n) for word in (place.stream, place.slice, code, DEFECTS[code]))
+    return pa.Table.from_arrays([stream, slice_, pa.array(place.start + rows, pa.int64()), keys, codes, spoils], schema=DEFECT_SCHEMA)

@@ -8,7 +8,7 @@ import pyarrow as pa
 from connectors.shop import text
 from connectors.shop.calendar import DAY
 from connectors.shop.config import Draws, ShopConfig, generator
-from connectors.shop.dirt import DUPLICATES, finish, garbage, plan
+from connectors.shop.dirt import DUPLICATES, Place, finish, plan, words
 from connectors.shop.people import COUNTRIES, people, scribbled
 from connectors.shop.personas import AREAS
 from connectors.shop.population import Population
@@ -29,7 +29,7 @@ RIGHT = 0.92
 def enrichment(config: ShopConfig, who: Population, until: int, start: int) -> tuple[pa.Table, pa.Table]:
     """Statements about the block's persons made before `until`, and their defects; `start` counts the rows of the slice before these."""
     rng = generator(config, Draws.ENRICHMENT, who.block)
-    some = people(config, who.block, who.likes_like.tobytes())
+    some = people(config, who.block)
     n = len(who)
     known = rng.random(n) < COVERAGE
     person, attribute = np.nonzero(known[:, None] & (rng.random((n, len(ATTRIBUTES))) < 0.85))
@@ -42,7 +42,7 @@ def enrichment(config: ShopConfig, who: Population, until: int, start: int) -> t
     gender = np.where(some.other_gender, 2, np.where(some.woman, 0, 1))[person]
     gender = np.where(right, gender, 1 - gender % 2) + 3 * spelled
     confidence, typed = np.round(0.5 + 0.5 * np.sqrt(rng.random(m)), 3), rng.random(m)
-    ages, words = 100, (*(str(i) for i in range(100)), *AREA_WORDS, *GENDER_WORDS, *COUNTRIES)
+    ages, values = 100, (*(str(i) for i in range(100)), *AREA_WORDS, *GENDER_WORDS, *COUNTRIES)
     code = np.choose(attribute, [age.astype(np.int64), ages + area, ages + 6 + gender, ages + 12 + some.country[person]])
     keep = np.flatnonzero(provided < until)
     defects = planned.where(keep)
@@ -52,11 +52,11 @@ def enrichment(config: ShopConfig, who: Population, until: int, start: int) -> t
         {
             "enrichment_id": text.ids("enri", (who.offset + person[keep]) * len(ATTRIBUTES) + attribute[keep]),
             "email": scribbled(typed[keep], address, config.dirt),
-            "attribute": text.put(text.words(ATTRIBUTES, attribute[keep]), odd, garbage(UNKNOWN_ATTRIBUTES, keep[odd])),
-            "value": text.put(text.words(words, code[keep]), bad, garbage(BAD_VALUES, keep[bad])),
+            "attribute": words(ATTRIBUTES, attribute[keep], odd, UNKNOWN_ATTRIBUTES, keep),
+            "value": words(values, code[keep], bad, BAD_VALUES, keep),
             "confidence": confidence[keep] + np.where(defects.rows("bad_confidence"), 90.0, 0.0),
             "provided_at": text.instants(provided[keep]),
         },
         schema=ENRICHMENT.schema,
     )
-    return finish(table, "enrichment_id", defects, {}, "enrichment", WHOLE, start)
+    return finish(table, "enrichment_id", defects, Place("enrichment", WHOLE, start))

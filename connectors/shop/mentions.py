@@ -8,7 +8,7 @@ import pyarrow as pa
 from connectors.shop import text
 from connectors.shop.calendar import DAY, Month
 from connectors.shop.config import Draws, ShopConfig, generator
-from connectors.shop.dirt import DUPLICATES, finish, plan
+from connectors.shop.dirt import DUPLICATES, Place, finish, plan
 from connectors.shop.people import user_ids
 from connectors.shop.personas import TASTES
 from connectors.shop.population import Population
@@ -42,7 +42,7 @@ def mentions(config: ShopConfig, who: Population, month: Month, until: int, star
     table = pa.table(
         {
             "mention_id": text.ids("post", ((who.block * 256 + month.index) << 20) + keep),
-            "user_id": user_ids(who.offset + person, None, ~defects.rows("no_identifier")),
+            "user_id": user_ids(who.offset + person, 0, ~defects.rows("no_identifier")),
             "network": text.words(NETWORKS, network[person]),
             "mention_time": text.instants(at[keep] + np.where(defects.rows("future_time"), 2000 * DAY, 0)),
             "sentiment": sentiment[keep] + np.where(defects.rows("bad_sentiment"), 7.0, 0.0),
@@ -50,4 +50,4 @@ def mentions(config: ShopConfig, who: Population, month: Month, until: int, star
         },
         schema=MENTIONS.schema,
     )
-    return finish(table, "mention_id", defects, {}, "mentions", month.label, start)
+    return finish(table, "mention_id", defects, Place("mentions", month.label, start))

@@ -11,10 +11,11 @@ import pyarrow as pa
 from connectors.shop import text
 from connectors.shop.calendar import DAY, HOUR, NEVER, SECOND, Instants, Month
 from connectors.shop.config import Draws, ShopConfig, generator
-from connectors.shop.dirt import BAD_AMOUNTS, BAD_TIMES, DUPLICATES, UNKNOWN_EVENTS, finish, garbage, plan
+from connectors.shop.dirt import BAD_AMOUNTS, BAD_TIMES, DUPLICATES, UNKNOWN_EVENTS, Place, finish, garbage, plan, words
 from connectors.shop.people import people, scribbled, user_ids
 from connectors.shop.personas import CATEGORIES
-from connectors.shop.population import PRODUCTS, WEB, Population
+from connectors.shop.population import Population
+from connectors.shop.purchases import PRODUCTS, WEB
 from connectors.shop.streams import ORDERS
 
 SPELLINGS = ("order_completed", "Order Completed", "purchase", "order_refunded", "Order Refunded", "refund")
@@ -39,15 +40,15 @@ def orders(config: ShopConfig, who: Population, month: Month, until: int, start:
     spelling, defects, person = spelled[keep], planned.where(keep), made.who[order]
     found = ~defects.rows("no_identifier")
     guest = found & ~who.account[person]
-    address = people(config, who.block, who.likes_like.tobytes()).email.take(pa.array(who.email_owner[person[guest]]))
-    local, twice = _local(config.timezone, month, at + np.where(defects.rows("future_time"), 2000 * DAY, 0))
+    address = text.gather(people(config, who.block).email, who.email_owner[person[guest]])
+    local, twice = _local(config.timezone, at + np.where(defects.rows("future_time"), 2000 * DAY, 0))
     bad, unknown, odd = (defects.rows(c) for c in ("bad_time", "unknown_event", "garbage_amount"))
     cents = np.where(defects.rows("negative_amount"), -made.cents[line], made.cents[line])
     table = pa.table(
         {
             "event_id": text.ids("ordr", (who.block << 26) + 2 * line + refund),
-            "event_type": text.put(text.words(SPELLINGS, refund * 3 + spelling), unknown, garbage(UNKNOWN_EVENTS, keep[unknown])),
-            "event_time": text.put(text.iso_times(local, zone="", joint=" "), bad, garbage(BAD_TIMES, keep[bad])),
+            "event_type": words(SPELLINGS, refund * 3 + spelling, unknown, UNKNOWN_EVENTS, keep),
+            "event_time": text.put(text.fixed(text.wall_times(local)), bad, garbage(BAD_TIMES, keep[bad])),
             "user_id": user_ids(who.offset + person, made.second_account[order].astype(np.int64), found & ~guest),
             "email": text.spread(scribbled(typed[keep][guest], address, config.dirt), guest),
             "channel": text.words(CHANNELS, made.where[order] * 2 + (spelling > 0)),
@@ -61,7 +62,7 @@ def orders(config: ShopConfig, who: Population, month: Month, until: int, start:
         },
         schema=ORDERS.schema,
     )
-    return finish(table, "event_id", defects, {"ambiguous_time": twice}, "orders", month.label, start)
+    return finish(table, "event_id", defects, Place("orders", month.label, start), {"ambiguous_time": twice})
 
 
 def _rows(who: Population, month: Month) -> tuple[np.ndarray, np.ndarray, np.ndarray, Instants]:
@@ -81,7 +82,7 @@ def _rows(who: Population, month: Month) -> tuple[np.ndarray, np.ndarray, np.nda
     )
 
 
-def _local(zone: str, month: Month, moments: Instants) -> tuple[Instants, np.ndarray]:
+def _local(zone: str, moments: Instants) -> tuple[Instants, np.ndarray]:
     """Local wall-clock times, and which of them exist twice (the hour the clocks go back). Offsets change on whole hours UTC at the earliest."""
     if not len(moments):
         return moments, np.zeros(0, dtype=bool)
@@ -90,6 +91,6 @@ def _local(zone: str, month: Month, moments: Instants) -> tuple[Instants, np.nda
     offsets, doubled = [], []
     for number in hour.tolist():
         local = (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(hours=number)).astimezone(known)
-        offsets.append(round(local.utcoffset().total_seconds()) * SECOND)
+        offsets.append(round((local.utcoffset() or timedelta()).total_seconds()) * SECOND)
         doubled.append(local.replace(fold=0).utcoffset() != local.replace(fold=1).utcoffset())
     return moments + np.array(offsets, dtype=np.int64)[where], np.array(doubled)[where]

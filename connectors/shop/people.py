@@ -10,8 +10,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from connectors.shop import text
-from connectors.shop.config import BLOCK, Draws, ShopConfig, generator
-from connectors.shop.personas import PERSONAS, column, pick, steps
+from connectors.shop.config import BLOCK, KEPT_BLOCKS, Draws, ShopConfig, generator
+from connectors.shop.personas import column, pick, steps
+from connectors.shop.population import population
 
 WOMEN = (
     "Anna", "Maria", "Katharina", "Sophie", "Laura", "Julia", "Lena", "Emma", "Olivia", "Charlotte", "Elisabeth", "Lucia", "Carmen", "Martina",
@@ -65,17 +66,11 @@ class People:
     email: pa.StringArray
 
 
-@lru_cache(maxsize=24)
-def people(config: ShopConfig, block: int, like: bytes) -> People:
-    """The attributes of a block's persons.
-
-    Args:
-        config: the shop.
-        block: which persons.
-        like: persona each person's age and area resemble, one byte per person.
-    """
+@lru_cache(maxsize=KEPT_BLOCKS)
+def people(config: ShopConfig, block: int) -> People:
+    """The attributes of a block's persons."""
     rng = generator(config, Draws.PEOPLE, block)
-    persona = np.frombuffer(like, dtype=np.uint8)
+    persona = population(config, block).likes_like
     n = len(persona)
     woman = rng.random(n) < 0.52
     given = rng.integers(0, len(WOMEN), n) + np.where(woman, 0, len(WOMEN))
@@ -85,26 +80,32 @@ def people(config: ShopConfig, block: int, like: bytes) -> People:
     age = np.clip(mean + spread * rng.standard_normal(n), 18, 92)
     born = np.datetime64(config.start, "D") - (age * 365.25).astype(np.int64)
     numbers = pa.array(np.arange(block * BLOCK, block * BLOCK + n)).cast(pa.string())
-    name = pc.binary_join_element_wise(text.gather(_lower(GIVEN), given), text.gather(_lower(FAMILY), family), ".")
-    email = pc.binary_join_element_wise(pc.binary_join_element_wise(name, numbers, ""), text.words(DOMAINS, rng.integers(0, len(DOMAINS), n)), "@")
+    name = text.join(text.words(_lower(GIVEN), given), text.words(_lower(FAMILY), family), by=".")
+    email = text.join(text.join(name, numbers), text.words(DOMAINS, rng.integers(0, len(DOMAINS), n)), by="@")
     return People(
         given=given, family=family, woman=woman, other_gender=rng.random(n) < 0.02, born=born, country=country,
         city=country.astype(np.int64) * 5 + rng.integers(0, 5, n), area=pick(rng, steps("areas"), persona), email=email,
     )  # fmt: skip
 
 
-def user_ids(person: np.ndarray, second: np.ndarray | None = None, valid: np.ndarray | None = None) -> pa.StringArray:
-    """Account ids; `second` marks the other account of those who have two."""
-    return text.ids("user", person * 2 + (0 if second is None else second), valid)
+def user_stamps(person: np.ndarray, second: np.ndarray | int = 0) -> np.ndarray:
+    """Account ids (dtype S16); `second` is 1 for the other account of those who have two."""
+    return text.stamps("user", person * 2 + second)
+
+
+def user_ids(person: np.ndarray, second: np.ndarray | int = 0, valid: np.ndarray | None = None) -> pa.StringArray:
+    """Account ids as a column, null where not `valid`."""
+    stamps = user_stamps(person, second)
+    return text.fixed(stamps if valid is None else stamps[valid], valid)
 
 
 def scribbled(draw: np.ndarray, emails: pa.Array, dirt: float) -> pa.Array:
     """Addresses as people type them: capitals and blanks here and there, as each row's `draw` (0..1) says."""
     u = draw / dirt if dirt else np.ones(len(draw))
     for low, high, change in (
-        (0.0, 0.05, pc.utf8_upper),
-        (0.05, 0.10, pc.utf8_title),
-        (0.10, 0.14, lambda a: pc.binary_join_element_wise(pa.scalar(" "), a, pa.scalar("  "), "")),
+        (0.0, 0.05, lambda a: pc.call_function("utf8_upper", [a])),
+        (0.05, 0.10, lambda a: pc.call_function("utf8_title", [a])),
+        (0.10, 0.14, lambda a: text.join(" ", a, "  ")),
     ):
         rows = (u >= low) & (u < high)
         if rows.any():
@@ -115,19 +116,22 @@ def scribbled(draw: np.ndarray, emails: pa.Array, dirt: float) -> pa.Array:
 def phones(rng: np.random.Generator, person: np.ndarray, country: np.ndarray) -> pa.StringArray:
     """Mobile numbers as people write them: inside their country, with blanks or slashes, or as dialled from abroad."""
     digits = (person.astype(np.int64) * 7_654_321 + 12_345_678) % 100_000_000
-    figures = text.ids("0000", digits)
-    front, back = pc.utf8_slice_codeunits(figures, 8, 12), pc.utf8_slice_codeunits(figures, 12, 16)
+    front, back = digits // 10_000, digits % 10_000
+    front, back = (text.words(_FOUR_DIGITS, part) for part in (front, back))
     trunk, abroad = text.words(TRUNKS, country), text.words(ABROAD, country)
-    styles = [
-        pc.binary_join_element_wise(trunk, front, back, ""),
-        pc.binary_join_element_wise(trunk, front, back, " "),
-        pc.binary_join_element_wise(pc.binary_join_element_wise(trunk, front, "/"), back, ""),
-        pc.binary_join_element_wise(abroad, front, back, " "),
-        pc.binary_join_element_wise(abroad, front, back, ""),
-    ]
     style = np.searchsorted([0.30, 0.60, 0.75, 0.85], rng.random(len(person)), side="right")
-    return pc.choose(pa.array(style), *styles)
+    styles = (
+        text.join(trunk, front, back),
+        text.join(trunk, front, back, by=" "),
+        text.join(trunk, "/", front, back),
+        text.join(abroad, front, back, by=" "),
+        text.join(abroad, front, back),
+    )
+    return pc.call_function("choose", [pa.array(style), *styles])
 
 
-def _lower(names: tuple[str, ...]) -> pa.StringArray:
-    return pa.array([n.lower() for n in names])
+_FOUR_DIGITS = tuple(f"{i:04d}" for i in range(10_000))
+
+
+def _lower(names: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(n.lower() for n in names)

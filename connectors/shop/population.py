@@ -1,15 +1,12 @@
-"""A block of persons: who they are, how they shop, when they buy and when they stop. Numbers only; no column a source would deliver.
+"""A block of persons: who they are, how they behave, what they allow, which arm of the experiment they are in. Numbers only.
 
-Purchases follow the BG/NBD story (Fader, Hardie, Lee 2005): while alive a person orders at a constant rate drawn from a gamma, and after
-each order leaves for good with a probability drawn from a beta. Rates run on the seasonal clock.
+What they buy is decided in `purchases`; what a source would deliver is made in the module of each stream.
 """
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
-from functools import cache, lru_cache
-from statistics import NormalDist
+from functools import lru_cache
 
 import numpy as np
 
@@ -23,20 +20,13 @@ from connectors.shop.calendar import (
     Instants,
     at_typical_hours,
     campaigns,
-    clear_of_month_end,
     clocks,
-    hour_table,
     instant,
 )
-from connectors.shop.config import BLOCK, Draws, ShopConfig, generator
+from connectors.shop.config import BLOCK, KEPT_BLOCKS, Draws, ShopConfig, generator
 from connectors.shop.personas import CATEGORIES, NOISE_SHARE, PERSONAS, TASTES, column, pick, steps
+from connectors.shop.purchases import DROPOUT, VALUE_BETWEEN, VALUE_WITHIN, Orders, Shopper, purchases
 
-PRODUCTS = 400
-"""Products per category, by price."""
-DROPOUT = (0.793, 2.426)
-"""Beta of the probability to leave after an order (CDNOW, BG/NBD fit)."""
-VALUE_BETWEEN, VALUE_WITHIN = 0.52, 0.66
-"""Standard deviations of ln order value between and within persons; their squares relate as .46 to .72 (four data sets)."""
 EFFECT_LOW, EFFECT_HIGH = 0.011, 0.074
 """Effect of the experiment on the chance of a visit within 14 days, by affinity (Hillstrom, women's e-mail)."""
 HIGH_AFFINITY = ("fashion", "beauty", "home")
@@ -44,25 +34,6 @@ HIGH_AFFINITY = ("fashion", "beauty", "home")
 WINDOW = 14 * DAY
 LAPSED_VISITS = 0.1
 """Share of visits that go on after a person has left."""
-STORE, PHONE, WEB, APP = range(4)
-"""Where an order is placed."""
-
-
-@dataclass(frozen=True)
-class Orders:
-    """Orders of a block by person and time; lines in one flat array each (`first` has one entry more than there are orders)."""
-
-    who: np.ndarray
-    start: Instants
-    placed: Instants
-    where: np.ndarray
-    tracked: np.ndarray
-    second_account: np.ndarray
-    refunded_at: Instants
-    first: np.ndarray
-    product: np.ndarray
-    quantity: np.ndarray
-    cents: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -107,30 +78,7 @@ class Population:
         return len(self.persona)
 
 
-@cache
-def prices() -> np.ndarray:
-    """Price in cents of a category's products, ascending: lognormal around 33 EUR, ending in 9 cents."""
-    normal = NormalDist(3.5, 1.15)
-    return np.array([max(199, round(math.exp(normal.inv_cdf((i + 0.5) / PRODUCTS)) * 10) * 10 - 1) for i in range(PRODUCTS)])
-
-
-def products_near(rng: np.random.Generator, category: np.ndarray, cents: np.ndarray) -> np.ndarray:
-    """A product of the category for about that price; of ten in the same price class the first ones are the favourites."""
-    shelf = np.searchsorted(prices(), cents) // 10
-    nth = (10 * rng.random(len(cents)) ** 2).astype(np.int64)
-    return category.astype(np.int64) * PRODUCTS + np.clip(shelf, 0, PRODUCTS // 10 - 1) * 10 + nth
-
-
-def price_of(product: np.ndarray) -> np.ndarray:
-    return prices()[product % PRODUCTS]
-
-
-@cache
-def hours() -> np.ndarray:
-    return hour_table([p.hour for p in PERSONAS])
-
-
-@lru_cache(maxsize=24)
+@lru_cache(maxsize=KEPT_BLOCKS)
 def population(config: ShopConfig, block: int) -> Population:
     """The persons of a block and everything that happens to them regardless of month."""
     rng = generator(config, Draws.POPULATION, block)
@@ -168,12 +116,16 @@ def population(config: ShopConfig, block: int) -> Population:
     before = np.maximum(np.arange(n) - 1, 0)
     traits["device_owner"] = np.where(trap < 0.0025 * config.dirt, before, np.arange(n))
     traits["email_owner"] = np.where((trap > 0.5) & (trap < 0.5 + 0.0025 * config.dirt), before, np.arange(n))
-    orders, alive_until = _purchases(config, block, buys, tastes, favourite, taste, joined, account, traits["second_account"], rate, leaves, level)
+    shopper = Shopper(buys, tastes, favourite, taste, joined, account, traits["second_account"], rate, leaves, level)
+    orders, alive_until = purchases(config, block, shopper)
     quits = joined + (rng.exponential(500, n) * DAY).astype(np.int64)
     quits = np.maximum(quits, instant(config.start) + (rng.exponential(500, n) * DAY).astype(np.int64))
     alive_until = np.where(rate > 0, alive_until, quits)
     email = _email_consent(config, rng, joined, tastes)
-    experiment = _experiment(config, rng, account, favourite, visits, alive_until, email["email_from"], email["email_until"])
+    experiment = _experiment(
+        config, rng, account=account, favourite=favourite, visits=visits, alive_until=alive_until,
+        email_from=email["email_from"], email_until=email["email_until"],
+    )  # fmt: skip
     return Population(
         block=block, offset=offset, persona=persona, browses_like=browses, joined=joined, seen_from=seen_from, alive_until=alive_until,
         order_rate=rate, leave_chance=leaves, value_mean=np.exp(level + VALUE_WITHIN**2 / 2), visit_rate=visits, favourite=favourite,
@@ -188,87 +140,7 @@ def _joins(config: ShopConfig, rng: np.random.Generator, profile: np.ndarray) ->
     begin, beyond = instant(config.start), int(instant(config.end) + DAY)
     inside = ordinary.instants(rng.random(n) * float(ordinary.even(beyond)))
     earlier = begin - (rng.random(n) * 1000 * DAY).astype(np.int64) - DAY
-    return at_typical_hours(rng, np.where(rng.random(n) < 0.6, earlier, np.minimum(inside, beyond - 1)), profile, hours())
-
-
-def _purchases(
-    config: ShopConfig,
-    block: int,
-    buys: np.ndarray,
-    tastes: np.ndarray,
-    favourite: np.ndarray,
-    taste: np.ndarray,
-    joined: Instants,
-    account: np.ndarray,
-    second_account: np.ndarray,
-    rate: np.ndarray,
-    leaves: np.ndarray,
-    level: np.ndarray,
-) -> tuple[Orders, Instants]:
-    """The orders of a block inside the period, and when each person left (after the last order, or `NEVER`)."""
-    rng = generator(config, Draws.PURCHASES, block)
-    who, start, last = _order_times(config, rng, joined, rate, leaves, column("christmas")[buys])
-    start = np.maximum(at_typical_hours(rng, start, buys[who], hours()), joined[who] + 15 * MINUTE)
-    start = clear_of_month_end(start)
-    order = np.lexsort((start, who))
-    who, start, last = who[order], start[order], last[order]
-    alive_until = np.full(len(joined), NEVER)
-    gone = np.flatnonzero(last)
-    np.maximum.at(alive_until, who[gone], 0)
-    alive_until[who[gone]] = start[gone]
-    n = len(who)
-    in_store = np.where(taste == TASTES.index("store"), 0.75, 0.10)[who]
-    in_app = np.where(taste == TASTES.index("app"), 0.7, 0.05)[who] * account[who]
-    u = rng.random(n)
-    where = np.select([u < in_store, u < in_store + 0.02, rng.random(n) < in_app], [STORE, PHONE, APP], WEB).astype(np.uint8)
-    online = where >= WEB
-    spent = np.minimum(rng.lognormal(math.log(11), 0.8, n) * MINUTE, LONGEST_SPENT).astype(np.int64)
-    lines = np.minimum(rng.geometric(0.7, n), 5)
-    first = np.concatenate([[0], np.cumsum(lines)])
-    owner = np.repeat(who, lines)
-    total = np.exp(level[owner] + VALUE_WITHIN * rng.standard_normal(n).repeat(lines))
-    quantity = np.where(rng.random(len(owner)) < 0.85, 1, rng.integers(2, 5, len(owner)))
-    category = np.where(rng.random(len(owner)) < 0.65, favourite[owner], pick(rng, steps("likes"), tastes[owner]))
-    product = products_near(rng, category, total * 100 / np.repeat(lines, lines) / quantity)
-    alive_until = np.where(alive_until == NEVER, NEVER, alive_until + HOUR)
-    placed = np.where(online, start + np.maximum(spent, 2 * MINUTE), start)
-    refunded = rng.random(n) < np.where(online, 0.05, 0.015)
-    return Orders(
-        who=who, start=start, placed=placed, where=where,
-        tracked=online & (rng.random(n) < 0.9), second_account=second_account[who] & (rng.random(n) < 0.25),
-        refunded_at=np.where(refunded, placed + ((3 + 27 * rng.random(n)) * DAY).astype(np.int64), NEVER), first=first, product=product, quantity=quantity,
-        cents=price_of(product) * quantity,
-    ), alive_until  # fmt: skip
-
-
-LONGEST_SPENT = 170 * MINUTE
-"""Longest time from arriving to placing an order."""
-
-
-def _order_times(
-    config: ShopConfig, rng: np.random.Generator, joined: Instants, rate: np.ndarray, leaves: np.ndarray, christmas: np.ndarray
-) -> tuple[np.ndarray, Instants, np.ndarray]:
-    """Person, time and "left after it" of every order, order number by order number over all persons still alive."""
-    ordinary, peaked = clocks(config)
-    begin, beyond = instant(config.start), instant(config.end) + DAY
-    entry = np.maximum(joined, begin)
-    even = np.where(christmas, peaked.even(entry), ordinary.even(entry))
-    horizon = np.where(christmas, float(peaked.even(beyond)), float(ordinary.even(beyond)))
-    per_day = rate / 365.25
-    active = np.flatnonzero(rate > 0)
-    newcomer = joined >= begin
-    rounds: list[tuple[np.ndarray, Instants, np.ndarray]] = []
-    while active.size:
-        first = newcomer[active] & (len(rounds) == 0)
-        gap = rng.standard_exponential(active.size) * np.where(first, 3.0, 1 / per_day[active])
-        even[active] += gap
-        active = active[even[active] < horizon[active]]
-        at = np.where(christmas[active], peaked.instants(even[active]), ordinary.instants(even[active]))
-        left = rng.random(active.size) < leaves[active]
-        rounds.append((active, at, left))
-        active = active[~left]
-    who, at, left = (np.concatenate(parts) for parts in zip(*rounds, strict=True)) if rounds else (np.zeros(0, np.int64),) * 3
-    return who, np.clip(at, begin, beyond - 1), left.astype(bool)
+    return at_typical_hours(rng, np.where(rng.random(n) < 0.6, earlier, np.minimum(inside, beyond - 1)), profile)
 
 
 def _email_consent(config: ShopConfig, rng: np.random.Generator, joined: Instants, tastes: np.ndarray) -> dict[str, np.ndarray]:
@@ -297,6 +169,7 @@ def _email_consent(config: ShopConfig, rng: np.random.Generator, joined: Instant
 def _experiment(
     config: ShopConfig,
     rng: np.random.Generator,
+    *,
     account: np.ndarray,
     favourite: np.ndarray,
     visits: np.ndarray,

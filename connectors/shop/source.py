@@ -111,7 +111,7 @@ class ShopSource:
         from connectors.shop import truth as planted
         from connectors.shop.population import population
 
-        def blocks():  # noqa: ANN202
+        def blocks():
             return (population(self.config, block) for block in self.config.blocks)
 
         if stream == "crm":

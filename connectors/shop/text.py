@@ -9,86 +9,115 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 _QUADS = np.frombuffer(b"".join(b"%04d" % i for i in range(10_000)), dtype=np.uint32)
-_DAY = 86_400_000_000
+_MINUTE, _DAY = 60_000_000, 86_400_000_000
+
+
+def stamps(prefix: str, numbers: np.ndarray) -> np.ndarray:
+    """Ids of 16 bytes (dtype S16): four of `prefix` and the number in 12 digits."""
+    number = numbers.astype(np.int64, copy=False)
+    high = number // 100_000_000
+    low = number - high * 100_000_000
+    middle = low // 10_000
+    quads = np.empty((len(number), 4), dtype=np.uint32)
+    quads[:, 0] = np.frombuffer(prefix.encode(), dtype=np.uint32)[0]
+    quads[:, 1] = _QUADS[high]
+    quads[:, 2] = _QUADS[middle]
+    quads[:, 3] = _QUADS[low - middle * 10_000]
+    return quads.view("S16").ravel()
 
 
 def ids(prefix: str, numbers: np.ndarray, valid: np.ndarray | None = None) -> pa.StringArray:
-    """Ids of 16 characters: four of `prefix` and the number in 12 digits; null where not `valid`."""
-    shown = (numbers if valid is None else numbers[valid]).astype(np.int64)
-    quads = np.empty((len(shown), 4), dtype=np.uint32)
-    quads[:, 0] = np.frombuffer(prefix.encode(), dtype=np.uint32)[0]
-    quads[:, 1] = _QUADS[shown // 100_000_000]
-    quads[:, 2] = _QUADS[shown // 10_000 % 10_000]
-    quads[:, 3] = _QUADS[shown % 10_000]
-    return _fixed_width(quads, 16, len(numbers), valid)
+    """Ids of 16 characters as in `stamps`; null where not `valid`."""
+    return fixed(stamps(prefix, numbers if valid is None else numbers[valid]), valid)
 
 
-def iso_times(instants: np.ndarray, *, zone: str = "Z", joint: str = "T") -> pa.StringArray:
-    """Times such as 2025-07-01T12:03:22.123Z; with `zone` "" the milliseconds are left out too."""
-    fraction = bool(zone)
-    out = np.empty(len(instants), dtype=[("date", "S11"), ("time", "S8"), *([("rest", f"S{4 + len(zone)}")] if fraction else [])])
-    day, within = np.divmod(instants, _DAY)
-    first = int(day.min()) if len(day) else 0
-    span = np.arange(first, int(day.max()) + 1 if len(day) else 1).astype("datetime64[D]").astype("S10")
-    out["date"] = np.char.add(span, joint.encode())[day - first]
-    out["time"] = _clock_faces()[within // 1_000_000]
-    if fraction:
-        out["rest"] = _fractions(zone)[within // 1_000 % 1_000]
-    return _fixed_width(out, out.dtype.itemsize, len(instants), None)
+def fixed(values: np.ndarray, valid: np.ndarray | None = None) -> pa.StringArray:
+    """Texts of equal width (dtype S, full width used), spread over the rows that are `valid`; all of them when None."""
+    width = values.dtype.itemsize
+    offsets = np.arange(len(values) + 1, dtype=np.int32) * np.int32(width)
+    column = pa.StringArray.from_buffers(len(values), pa.py_buffer(offsets), pa.py_buffer(np.ascontiguousarray(values)))
+    return column if valid is None else spread(column, valid)
+
+
+def spread(values: pa.StringArray, valid: np.ndarray) -> pa.StringArray:
+    """`values` (none null) placed where `valid`, null elsewhere; shares the text."""
+    ends = np.frombuffer(values.buffers()[1], dtype=np.int32)[values.offset : values.offset + len(values) + 1]
+    place = np.zeros(len(valid) + 1, dtype=np.int32)
+    np.cumsum(valid, out=place[1:])
+    offsets, bitmap = ends[place], np.packbits(valid, bitorder="little")
+    text = values.buffers()[2] or pa.py_buffer(b"")
+    return pa.StringArray.from_buffers(len(valid), pa.py_buffer(offsets), text, pa.py_buffer(bitmap), len(valid) - len(values))
+
+
+def iso_times(instants: np.ndarray) -> np.ndarray:
+    """Times such as 2025-07-01T12:03:22.123Z (dtype S24)."""
+    out = np.empty(len(instants), dtype=[("date", "S11"), ("minute", "S6"), ("rest", "S7")])
+    day = instants // _DAY
+    within = instants - day * _DAY
+    minute = within // _MINUTE
+    out["date"], out["minute"] = _dates("T")[day], _minutes()[minute]
+    out["rest"] = _seconds()[(within - minute * _MINUTE) // 1_000]
+    return out.view("S24")
+
+
+def wall_times(instants: np.ndarray) -> np.ndarray:
+    """Times such as 2025-07-01 12:03:22, without a zone (dtype S19)."""
+    out = np.empty(len(instants), dtype=[("date", "S11"), ("minute", "S6"), ("second", "S2")])
+    day = instants // _DAY
+    within = instants - day * _DAY
+    minute = within // _MINUTE
+    out["date"], out["minute"] = _dates(" ")[day], _minutes()[minute]
+    out["second"] = _seconds()[(within - minute * _MINUTE) // 1_000]
+    return out.view("S19")
 
 
 def amounts(cents: np.ndarray) -> pa.StringArray:
     """Amounts such as 12.50."""
-    whole, rest = np.divmod(np.abs(cents), 100)
-    tails = pa.array([f"{i:02d}" for i in range(100)])
-    signs = pa.array(["", "-"]).take(pa.array((cents < 0).astype(np.int8)))
-    figures = pc.binary_join_element_wise(pa.array(whole).cast(pa.string()), tails.take(pa.array(rest)), ".")
-    return pc.binary_join_element_wise(signs, figures, "") if (cents < 0).any() else figures
+    size = np.abs(cents)
+    whole = size // 100
+    figures = join(pa.array(whole).cast(pa.string()), words(_TAILS, size - whole * 100), by=".")
+    return join(words(("", "-"), (cents < 0).astype(np.int8)), figures) if (cents < 0).any() else figures
 
 
-def words(choices: tuple[str | None, ...], codes: np.ndarray) -> pa.StringArray:
-    """The word of each code."""
-    return pa.array(choices, pa.string()).take(pa.array(codes))
+def join(*parts: pa.Array | str, by: str = "") -> pa.StringArray:
+    """The parts of each row in one text; null where one of them is."""
+    return pc.call_function("binary_join_element_wise", [*(pa.scalar(p) if isinstance(p, str) else p for p in parts), pa.scalar(by)])
 
 
-def spread(values: pa.Array, valid: np.ndarray) -> pa.Array:
-    """`values` placed where `valid`, null elsewhere."""
-    return values.take(pa.array(np.cumsum(valid) - 1, mask=~valid))
+def words(choices: tuple[str, ...], codes: np.ndarray, valid: np.ndarray | None = None) -> pa.StringArray:
+    """The word of each code; null where not `valid`."""
+    return gather(pa.array(choices, pa.string()), codes, valid)
 
 
-def gather(values: pa.Array, rows: np.ndarray, valid: np.ndarray | None = None) -> pa.Array:
-    """`values[rows]`, null where not `valid`."""
-    return values.take(pa.array(rows, mask=None if valid is None else ~valid))
+def gather(values: pa.StringArray, rows: np.ndarray, valid: np.ndarray | None = None) -> pa.StringArray:
+    """`values[rows]`, null where not `valid`; `values` has no nulls."""
+    return values.take(pa.array(rows)) if valid is None else spread(values.take(pa.array(rows[valid])), valid)
 
 
-def instants(values: np.ndarray, zone: str | None = "UTC", valid: np.ndarray | None = None) -> pa.TimestampArray:
+def instants(values: np.ndarray, valid: np.ndarray | None = None) -> pa.TimestampArray:
     """Typed instants from microseconds since 1970."""
-    return pa.array(values.astype(np.int64), mask=None if valid is None else ~valid).cast(pa.timestamp("us", zone))
+    return pa.array(values.astype(np.int64), mask=None if valid is None else ~valid).cast(pa.timestamp("us", "UTC"))
 
 
-def put(column: pa.Array, where: np.ndarray, values: pa.Array) -> pa.Array:
+def put(column: pa.StringArray, where: np.ndarray, values: pa.StringArray) -> pa.StringArray:
     """`column` with `values` (one per true) in place of what stands `where`."""
-    return pc.replace_with_mask(column, pa.array(where), values) if where.any() else column
+    return pc.call_function("replace_with_mask", [column, pa.array(where), values]) if where.any() else column
 
 
-def _fixed_width(data: np.ndarray, width: int, length: int, valid: np.ndarray | None) -> pa.StringArray:
-    if valid is None:
-        offsets = np.arange(length + 1, dtype=np.int32) * np.int32(width)
-        return pa.StringArray.from_buffers(length, pa.py_buffer(offsets), pa.py_buffer(np.ascontiguousarray(data)))
-    offsets = np.zeros(length + 1, dtype=np.int32)
-    np.cumsum(valid, out=offsets[1:])
-    bitmap = np.packbits(valid, bitorder="little")
-    nulls = length - int(offsets[-1])
-    return pa.StringArray.from_buffers(
-        length, pa.py_buffer(offsets * np.int32(width)), pa.py_buffer(np.ascontiguousarray(data)), pa.py_buffer(bitmap), nulls
-    )
+_TAILS = tuple(f"{i:02d}" for i in range(100))
 
 
 @cache
-def _clock_faces() -> np.ndarray:
-    return np.array([f"{s // 3600:02d}:{s // 60 % 60:02d}:{s % 60:02d}" for s in range(86_400)], dtype="S8")
+def _dates(joint: str) -> np.ndarray:
+    """Dates by day since 1970, for 150 years, with a letter behind (dtype S11)."""
+    return np.char.add(np.arange("1970", "2120", dtype="datetime64[D]").astype("S10"), joint.encode())
 
 
 @cache
-def _fractions(zone: str) -> np.ndarray:
-    return np.array([f".{i:03d}{zone}" for i in range(1000)], dtype=f"S{4 + len(zone)}")
+def _minutes() -> np.ndarray:
+    return np.array([f"{m // 60:02d}:{m % 60:02d}:" for m in range(1440)], dtype="S6")
+
+
+@cache
+def _seconds() -> np.ndarray:
+    return np.array([f"{ms // 1000:02d}.{ms % 1000:03d}Z" for ms in range(60_000)], dtype="S7")

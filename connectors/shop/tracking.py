@@ -10,12 +10,13 @@ import pyarrow as pa
 from connectors.shop import text
 from connectors.shop.calendar import DAY, Instants, Month, campaigns, delays
 from connectors.shop.config import Draws, ShopConfig, generator
-from connectors.shop.dirt import BAD_AMOUNTS, BAD_TIMES, DUPLICATES, NULL_TEXTS, UNKNOWN_EVENTS, Plan, finish, garbage, plan
-from connectors.shop.people import people, scribbled, user_ids
+from connectors.shop.dirt import BAD_AMOUNTS, BAD_TIMES, DUPLICATES, NULL_TEXTS, UNKNOWN_EVENTS, Place, Plan, finish, garbage, plan, words
+from connectors.shop.people import people, scribbled, user_stamps
 from connectors.shop.personas import CATEGORIES
-from connectors.shop.population import PRODUCTS, Population, price_of
+from connectors.shop.population import Population
+from connectors.shop.purchases import PRODUCTS, price_of
 from connectors.shop.streams import TRACKING
-from connectors.shop.visits import AD, ADD, CHECKOUT, PAGE, SEARCH, VIDEO, Visits, actions, visits_of
+from connectors.shop.visits import AD, ADD, CHECKOUT, LIST, PAGE, SEARCH, VIDEO, Visits, actions, visits_of
 
 SPELLINGS = (
     "ad_clicked", "Ad Clicked", "page_viewed", "Page Viewed", "signed_up", "Signed Up", "product_searched", "Product Searched",
@@ -55,38 +56,41 @@ def tracking(config: ShopConfig, who: Population, month: Month, until: int, star
     found = ~defects.rows("no_identifier")
     skew = who.clock_skew[person]
     unknown, named = defects.rows("unknown_event"), named[keep]
-    device, app, cookie = (part[visit] for part in hidden)
+    device, on_app, cookie = hidden
+    app = on_app[visit]
     guest = found & (kind == CHECKOUT) & visits.buying[visit] & ~who.account[person]
-    address = people(config, who.block, who.likes_like.tobytes()).email.take(pa.array(who.email_owner[person[guest]]))
-    quantity, revenue = _money(visits, visit, kind, done.nth[keep], defects, keep)
+    address = text.gather(people(config, who.block).email, who.email_owner[person[guest]])
+    quantity, revenue = _money(visits, visit, kind, done.nth[keep], (defects, keep))
     carting = (kind >= ADD) & (visits.cart[visit] >= 0)
-    category = text.gather(pa.array(CATEGORIES), np.where(named, product // PRODUCTS, visits.category[visit]), kind >= SEARCH)
+    about = (kind == SEARCH) | (kind == LIST) | named
+    category = np.where(named, product // PRODUCTS, visits.category[visit])
+    spoilt = defects.rows("null_text")
     table = pa.table(
         {
             "event_id": text.ids("trck", ((who.block * 256 + month.index) << 20) + keep),
-            "event_type": text.put(text.words(SPELLINGS, kind * np.int8(2) + alias), unknown, garbage(UNKNOWN_EVENTS, keep[unknown])),
+            "event_type": words(SPELLINGS, kind * np.int8(2) + alias, unknown, UNKNOWN_EVENTS, keep),
             "event_time": _times(at + skew, defects, keep),
             "received_at": text.instants(at + late[keep]),
-            "user_id": user_ids(who.offset + person, _second_account(who, visits)[visit], done.known[keep] & found),
-            "anonymous_id": text.ids("anon", cookie, found & ~app),
-            "device_id": text.ids("devc", cookie, found & app),
+            "user_id": _per_visit(user_stamps(who.offset + visits.who, _second_account(who, visits)), visit, done.known[keep] & found),
+            "anonymous_id": _per_visit(text.stamps("anon", cookie), visit, found & ~app),
+            "device_id": _per_visit(text.stamps("devc", cookie), visit, found & app),
             "email": text.spread(scribbled(typed[visit[guest]], address, config.dirt), guest),
-            "session_id": text.ids("sess", ((who.block * 256 + month.index) << 20) + visit),
+            "session_id": text.fixed(text.stamps("sess", ((who.block * 256 + month.index) << 20) + np.arange(len(visits)))[visit]),
             "channel": text.words(CHANNELS, app * np.int8(2) + alias),
-            "device": text.words(DEVICES, device * np.int8(2) + alias),
-            "product_id": text.ids("prod", product, named),
-            "category": text.put(category, defects.rows("null_text"), garbage(NULL_TEXTS, keep[defects.rows("null_text")])),
-            "cart_id": text.ids("cart", visits.cart[visit], carting),
+            "device": text.words(DEVICES, device[visit] * np.int8(2) + alias),
+            "product_id": text.fixed(text.stamps("prod", np.arange(PRODUCTS * len(CATEGORIES)))[product[named]], named),
+            "category": text.spread(words(CATEGORIES, category[about], spoilt[about], NULL_TEXTS, keep[about]), about),
+            "cart_id": _per_visit(text.stamps("cart", visits.cart), visit, carting),
             "campaign_id": _campaign_ids(config, visits, visit, kind),
             "quantity": quantity,
             "revenue": revenue,
-            "currency": text.gather(pa.array(["EUR"]), np.zeros(len(keep), np.int8), (kind == ADD) | (kind == CHECKOUT)),
+            "currency": text.words(("EUR",), np.zeros(len(keep), np.int8), (kind == ADD) | (kind == CHECKOUT)),
             "percent": pa.array(np.array([10.0, 25, 50, 75, 100])[keep % 5], mask=kind != VIDEO),
-            "properties": text.gather(pa.array([json.dumps({"query": q}) for q in QUERIES]), visits.category[visit], kind == SEARCH),
+            "properties": text.words(tuple(json.dumps({"query": q}) for q in QUERIES), category, kind == SEARCH),
         },
         schema=TRACKING.schema,
     )
-    return finish(table, "event_id", defects, {"clock_skew": skew != 0}, "tracking", month.label, start)
+    return finish(table, "event_id", defects, Place("tracking", month.label, start), {"clock_skew": skew != 0})
 
 
 def _devices(rng: np.random.Generator, who: Population, visits: Visits) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -102,6 +106,11 @@ def _devices(rng: np.random.Generator, who: Population, visits: Visits) -> tuple
     return np.where(mobile, 0, np.where(tablet, 2, 1)).astype(np.int8), app, cookie
 
 
+def _per_visit(stamps: np.ndarray, visit: np.ndarray, valid: np.ndarray) -> pa.StringArray:
+    """The id of each row's visit where `valid`."""
+    return text.fixed(stamps[visit[valid]], valid)
+
+
 def _second_account(who: Population, visits: Visits) -> np.ndarray:
     """Whether each visit uses the person's other account."""
     if not len(who.orders.who):
@@ -111,26 +120,28 @@ def _second_account(who: Population, visits: Visits) -> np.ndarray:
 
 def _times(shown: Instants, defects: Plan, keep: np.ndarray) -> pa.StringArray:
     bad = defects.rows("bad_time")
-    return text.put(text.iso_times(shown + np.where(defects.rows("future_time"), FUTURE, 0)), bad, garbage(BAD_TIMES, keep[bad]))
+    times = text.iso_times(shown + np.where(defects.rows("future_time"), FUTURE, 0))
+    times[bad] = np.array([t.ljust(24) for t in BAD_TIMES], dtype="S24")[keep[bad] % len(BAD_TIMES)]
+    return text.fixed(times)
 
 
-def _money(visits: Visits, visit: np.ndarray, kind: np.ndarray, nth: np.ndarray, defects: Plan, keep: np.ndarray) -> tuple[pa.Array, pa.Array]:
-    """Quantity of added lines; amount of added lines and of the whole cart at checkout, as text."""
+def _money(visits: Visits, visit: np.ndarray, kind: np.ndarray, nth: np.ndarray, dirt: tuple[Plan, np.ndarray]) -> tuple[pa.Array, pa.Array]:
+    """Quantity of added lines; amount of added lines and of the whole cart at checkout, as text. `dirt`: defects and numbers of the rows."""
+    defects, keep = dirt
     adds, pays = kind == ADD, kind == CHECKOUT
     priced = np.append(price_of(visits.product) * visits.quantity, 0)
     sums = np.concatenate([[0], np.cumsum(priced)])
     line = np.where(adds, visits.first[visit] + nth, len(priced) - 1)
     cents = np.where(adds, priced[line], (sums[visits.first[1:]] - sums[visits.first[:-1]])[visit] if len(visits) else 0)
     shown = adds | pays
-    cents = np.where(defects.rows("negative_amount"), -cents - 1, cents)
-    revenue = text.spread(text.amounts(cents[shown]), shown)
-    bad = defects.rows("garbage_amount")
+    cents = np.where(defects.rows("negative_amount"), -cents, cents)[shown]
+    bad = defects.rows("garbage_amount")[shown]
     quantity = pa.array(np.append(visits.quantity, 1)[line].astype(np.int64), mask=~adds)
-    return quantity, text.put(revenue, bad, garbage(BAD_AMOUNTS, keep[bad]))
+    return quantity, text.spread(text.put(text.amounts(cents), bad, garbage(BAD_AMOUNTS, keep[shown][bad])), shown)
 
 
 def _campaign_ids(config: ShopConfig, visits: Visits, visit: np.ndarray, kind: np.ndarray) -> pa.StringArray:
     """The advertisement clicked, or the e-mail campaign a visit came from (on its first page)."""
-    names = pa.array([*(f"ads-{c}" for c in CATEGORIES), *(c.id for c in campaigns(config, len(CATEGORIES)))])
+    names = (*(f"ads-{c}" for c in CATEGORIES), *(c.id for c in campaigns(config, len(CATEGORIES))))
     number = np.where(kind == AD, visits.category[visit], len(CATEGORIES) + visits.campaign[visit])
-    return text.gather(names, number, (kind == AD) | ((kind == PAGE) & (visits.campaign[visit] >= 0)))
+    return text.words(names, number, (kind == AD) | ((kind == PAGE) & (visits.campaign[visit] >= 0)))

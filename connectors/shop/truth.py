@@ -26,7 +26,7 @@ TRAP_SCHEMA = pa.schema([("kind", pa.string()), ("person", pa.int64()), ("other"
 
 def persons(config: ShopConfig, who: Population) -> pa.Table:
     """One row per person: habits as planted. Rates are per year while alive; `effect` is the true effect on P(visit within 14 days)."""
-    some = people(config, who.block, who.likes_like.tobytes())
+    some = people(config, who.block)
     beyond = instant(config.end) + DAY
     left = who.alive_until
     return pa.table(
@@ -34,7 +34,7 @@ def persons(config: ShopConfig, who: Population) -> pa.Table:
             "person": who.offset + np.arange(len(who)),
             "persona": text.words(NAMES, who.persona),
             "alive": left >= beyond,
-            "left_at": text.instants(left, valid=left < NEVER),
+            "left_at": text.instants(left, left < NEVER),
             "joined_at": text.instants(who.joined),
             "order_rate": who.order_rate,
             "leave_chance": np.where(who.order_rate > 0, who.leave_chance, np.nan),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -10,7 +11,8 @@ from connectors.shop.calendar import HOUR, LONGEST_VISIT, MINUTE, SECOND, Instan
 from connectors.shop.campaigns import CLICKED, mailing
 from connectors.shop.config import ShopConfig
 from connectors.shop.personas import TASTES, column, pick, steps
-from connectors.shop.population import LAPSED_VISITS, PRODUCTS, Population, hours, products_near
+from connectors.shop.population import LAPSED_VISITS, Population
+from connectors.shop.purchases import PRODUCTS, products_near
 
 AD, PAGE, SIGN_UP, SEARCH, LIST, VIEW, VIDEO, ADD, CART, CHECKOUT = range(10)
 """What happens in a visit, in this order."""
@@ -77,7 +79,7 @@ def visits_of(config: ShopConfig, rng: np.random.Generator, who: Population, mon
     ordinary, _ = clocks(config)
     low, high = float(ordinary.even(month.start)), float(ordinary.even(month.end))
     browser = np.repeat(np.arange(n), rng.poisson(who.visit_rate / 365.25 * (high - low)))
-    looks = at_typical_hours(rng, ordinary.instants(low + (high - low) * rng.random(len(browser))), who.browses_like[browser], hours())
+    looks = at_typical_hours(rng, ordinary.instants(low + (high - low) * rng.random(len(browser))), who.browses_like[browser])
     going = (looks >= who.seen_from[browser]) & ((looks < who.alive_until[browser]) | (rng.random(len(browser)) < LAPSED_VISITS))
     browser, looks = browser[going], looks[going]
     buys = np.flatnonzero((orders.start >= month.start) & (orders.start < month.end) & orders.tracked)
@@ -86,34 +88,38 @@ def visits_of(config: ShopConfig, rng: np.random.Generator, who: Population, mon
     mail = mailing(config, who, month)
     clicks = np.flatnonzero(mail.kind == CLICKED)
     joins = np.flatnonzero(who.account & (who.joined >= max(month.start, instant(config.start))) & (who.joined < month.end))
-    groups = (
-        (BROWSE, browser, looks, None, None),
-        (BUY, orders.who[buys], orders.start[buys], buys, None),
-        (FILL_EARLY, orders.who[buys[early]], before[early], buys[early], None),
-        (FROM_EMAIL, mail.who[clicks], mail.at[clicks] + 3 * SECOND, None, mail.campaign[clicks]),
-        (JOIN, joins, who.joined[joins] - 2 * MINUTE, None, None),
+    parts = (
+        _trips(BROWSE, browser, looks),
+        _trips(BUY, orders.who[buys], orders.start[buys], order=buys),
+        _trips(FILL_EARLY, orders.who[buys[early]], before[early], order=buys[early]),
+        _trips(FROM_EMAIL, mail.who[clicks], mail.at[clicks] + 3 * SECOND, campaign=mail.campaign[clicks]),
+        _trips(JOIN, joins, who.joined[joins] - 2 * MINUTE),
     )
-    why = np.concatenate([np.full(len(g[1]), g[0], dtype=np.int8) for g in groups])
-    person, begin = (np.concatenate([g[i] for g in groups]) for i in (1, 2))
-    order, campaign = (np.concatenate([np.full(len(g[1]), -1) if g[i] is None else g[i] for g in groups]) for i in (3, 4))
-    favourite = rng.random(len(why)) < 0.65
-    category = np.where(favourite, who.favourite[person], pick(rng, steps("likes"), who.likes_like[person]))
-    return _with_carts(rng, who, month, why, person, np.maximum(begin, month.start), order, campaign, category)
+    trips = Trips(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
+    trips = trips._replace(start=np.maximum(trips.start, month.start))
+    favourite = rng.random(len(trips.why)) < 0.65
+    category = np.where(favourite, who.favourite[trips.who], pick(rng, steps("likes"), who.likes_like[trips.who]))
+    return _with_carts(rng, who, month, trips, category)
 
 
-def _with_carts(
-    rng: np.random.Generator,
-    who: Population,
-    month: Month,
-    why: np.ndarray,
-    person: np.ndarray,
-    start: Instants,
-    order: np.ndarray,
-    campaign: np.ndarray,
-    category: np.ndarray,
-) -> Visits:
+class Trips(NamedTuple):
+    """Visits without their carts; order and campaign are -1 where there is none."""
+
+    why: np.ndarray
+    who: np.ndarray
+    start: Instants
+    order: np.ndarray
+    campaign: np.ndarray
+
+
+def _trips(why: int, who: np.ndarray, start: Instants, *, order: np.ndarray | None = None, campaign: np.ndarray | None = None) -> Trips:
+    none = np.full(len(who), -1)
+    return Trips(np.full(len(who), why, dtype=np.int8), who, start, none if order is None else order, none if campaign is None else campaign)
+
+
+def _with_carts(rng: np.random.Generator, who: Population, month: Month, trips: Trips, category: np.ndarray) -> Visits:
     """Visits with the lines of their carts: those of the order where there is one, drawn ones for carts that are abandoned."""
-    orders = who.orders
+    orders, (why, person, start, order, campaign) = who.orders, trips
     fills = (order < 0) & (rng.random(len(why)) < column("carts")[who.browses_like[person]])
     ordered = np.where(order >= 0, orders.first[order + 1] - orders.first[order], 0)
     lines = np.where(order >= 0, ordered, np.where(fills, np.minimum(rng.geometric(0.7, len(why)), 5), 0))
@@ -149,9 +155,9 @@ def _counts(rng: np.random.Generator, who: Population, visits: Visits) -> np.nda
     counts[:, AD] = (rng.random(n) < np.where(by_ad, 0.25, 0.05)) & (visits.why == BROWSE)
     counts[:, PAGE] = 1
     counts[:, SIGN_UP] = visits.why == JOIN
-    counts[:, SEARCH] = rng.poisson(column("searches")[like] * 0.7)
+    counts[:, SEARCH] = rng.poisson(column("searches")[like] * 0.5)
     counts[:, LIST] = rng.random(n) < 0.35
-    views = np.exp(np.log(column("views")[like]) - 0.35 + 0.95 * rng.standard_normal(n)).astype(np.int64)
+    views = np.exp(np.log(column("views")[like]) - 0.5 + 0.95 * rng.standard_normal(n)).astype(np.int64)
     counts[:, VIEW] = np.maximum(np.minimum(views, 150), np.where(visits.why == RESUME, 0, lines))
     counts[:, VIDEO] = rng.poisson(column("videos")[like] * 0.6) * (counts[:, VIEW] > 0)
     counts[:, ADD] = np.where(visits.why == RESUME, 0, lines)
@@ -162,7 +168,8 @@ def _counts(rng: np.random.Generator, who: Population, visits: Visits) -> np.nda
 
 def _times(rng: np.random.Generator, visits: Visits, visit: np.ndarray, per_visit: np.ndarray) -> Instants:
     """When each event happens: pauses of half a minute, now and then much longer; the visit of an order ends shortly before it is placed."""
-    pause = rng.standard_exponential(len(visit)) * np.where(rng.random(len(visit)) < 0.03, 900, 28) * SECOND
+    pause = rng.standard_exponential(len(visit)) * (28 * SECOND)
+    pause[rng.random(len(visit), dtype=np.float32) < 0.03] *= 32
     passed = np.cumsum(pause)
     ends = np.cumsum(per_visit)
     begin = np.where(ends > per_visit, passed[ends - per_visit], passed[:1] if len(passed) else 0.0)
@@ -190,11 +197,13 @@ def _products(rng: np.random.Generator, visits: Visits, visit: np.ndarray, kind:
     """The product of each event, -1 for none: a cart's own products first, then others of the category, some looked at twice running."""
     lines = visits.lines[visit]
     in_cart = ((kind == VIEW) | (kind == ADD)) & (nth < lines)
-    line = np.where(in_cart, visits.first[visit] + nth, 0)
-    shelf = 10 * np.clip(rng.normal(20, 9, len(visit)), 0, 39).astype(np.int64) + (10 * rng.random(len(visit)) ** 2).astype(np.int64)
-    other = visits.category[visit].astype(np.int64) * PRODUCTS + shelf
-    again = (kind == VIEW) & (nth > lines) & (rng.random(len(visit)) < 0.12)
-    other = np.where(again, np.roll(other, 1), other)
-    has = (kind == VIEW) | (kind == ADD) | (kind == VIDEO)
-    carted = visits.product[line] if len(visits.product) else np.zeros(len(visit), np.int64)
-    return np.where(has, np.where(in_cart, carted, other), -1)
+    product = np.full(len(visit), -1, dtype=np.int64)
+    product[in_cart] = visits.product[(visits.first[visit] + nth)[in_cart]]
+    other = np.flatnonzero(((kind == VIEW) | (kind == VIDEO)) & ~in_cart)
+    n = len(other)
+    shelf = np.clip(20 + 9 * rng.standard_normal(n, dtype=np.float32), 0, 39).astype(np.int64)
+    nth_on_shelf = (10 * rng.random(n, dtype=np.float32) ** 2).astype(np.int64)
+    product[other] = visits.category[visit[other]].astype(np.int64) * PRODUCTS + 10 * shelf + nth_on_shelf
+    again = other[(kind[other] == VIEW) & (nth[other] > lines[other]) & (rng.random(n, dtype=np.float32) < 0.12)]
+    product[again] = product[again - 1]
+    return product
