@@ -13,6 +13,8 @@ from dotenv import dotenv_values
 from seg_assets.errors import ProjectError
 from seg_assets.project.init import init_project, project_id
 from seg_assets.project.load import load_project
+from seg_assets.segments.catalog import catalog_of
+from seg_assets.segments.parse import read_segments
 
 
 def rows(file: Path) -> list[dict[str, str]]:
@@ -50,6 +52,14 @@ def test_sample_people_are_made_up_and_fit_together(tmp_path: Path) -> None:
     taxonomy = load_project(tmp_path / "shop").taxonomy
     assert {event["type"] for event in events} <= taxonomy.event_spellings().keys()
     assert {person["Tier"] for person in customers} <= taxonomy.enum_spellings("tier").keys()
+
+
+def test_sample_segments_are_valid(tmp_path: Path) -> None:
+    init_project(tmp_path / "shop")
+    project = load_project(tmp_path / "shop")
+    found = read_segments(project.segments_dir, catalog_of(project.taxonomy))
+    assert found.errors == ()
+    assert set(found.segments) == {"recently_active", "lapsed", "vip"}
 
 
 def test_nothing_is_overwritten(tmp_path: Path) -> None:

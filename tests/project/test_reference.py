@@ -9,6 +9,7 @@ import pytest
 from seg_assets.project.load import demo_path, load_project
 from seg_assets.project.models import ProjectConfig
 from seg_assets.project.reference import project_json_schema, project_reference
+from seg_assets.project.secrets import resolve_secrets
 from seg_assets.schema.docs import schema_page
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -53,14 +54,15 @@ def test_schema_page_shows_every_table_and_word() -> None:
     assert "| channel | `web` | website, desktop web, site |" in page
 
 
-def test_demo_project_delivers_to_the_receiver_the_environment_names() -> None:
-    config = load_project(demo_path()).config
-    assert config.destinations["crm_webhook"].armed
-    assert config.destinations["crm_webhook"].config == {"url": "${SEG_DEMO_WEBHOOK_URL}", "secret": "${SEG_DEMO_WEBHOOK_SECRET}"}
-
-
-def test_demo_project_sets_what_the_shop_connector_knows() -> None:
+def test_demo_settings_are_what_its_connectors_expect(monkeypatch: pytest.MonkeyPatch) -> None:
     from connectors.shop.config import ShopConfig
+    from connectors.webhook.destination import WebhookConfig
 
-    settings = ShopConfig.model_validate(load_project(demo_path()).config.connections["shop"].config)
-    assert (settings.customers, settings.seed, str(settings.start), str(settings.end)) == (5000, 7, "2025-07-01", "2026-06-30")
+    config = load_project(demo_path()).config
+    shop = ShopConfig.model_validate(config.connections["shop"].config)
+    assert (shop.customers, shop.seed, str(shop.start), str(shop.end)) == (5000, 7, "2025-07-01", "2026-06-30")
+    monkeypatch.setenv("SEG_DEMO_WEBHOOK_URL", "http://127.0.0.1:8123/audiences")
+    monkeypatch.setenv("SEG_DEMO_WEBHOOK_SECRET", "sixteen characters")
+    webhook = WebhookConfig.model_validate(resolve_secrets(config.destinations["crm_webhook"].config))
+    assert webhook.url == "http://127.0.0.1:8123/audiences"
+    assert config.destinations["crm_webhook"].armed
