@@ -48,11 +48,10 @@ def read_jsonl(lines: Lines, slice: str, options: FileOptions) -> Iterator[Batch
         record = _record(line, lines)
         if isinstance(record, str):
             gather.reject(last, last, record)
-        elif len(places.keys() | record.keys()) > MAX_COLUMNS:
+        elif len(new := [key for key in record if key not in places]) + len(places) > MAX_COLUMNS:
             gather.reject(last, last, f"brings the file to more than {MAX_COLUMNS:,} distinct keys")
         else:
-            for key in record:
-                places.setdefault(key, len(places))
+            places.update(zip(new, range(len(places), MAX_COLUMNS), strict=False))
             gather.add([_row(record, places)], len(line))
         if gather.full:
             yield gather.take(unique_names(places))
@@ -66,7 +65,7 @@ def _record(line: str, lines: Lines) -> dict[str, Any] | str:
     if (lines.dirty or len(line) > MAX_RECORD) and (fault := text_fault(line)):
         return fault
     try:
-        value = _DECODER.decode(line)
+        value = _DECODER.decode(line.rstrip("\r\n"))
     except _InvalidError as error:
         return str(error)
     except json.JSONDecodeError as error:

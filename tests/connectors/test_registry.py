@@ -4,6 +4,7 @@ import textwrap
 import threading
 
 import pytest
+
 from connectors.errors import ConfigError
 from connectors.hookspecs import ENTRY_POINT_GROUP
 from connectors.registry import load_registry
@@ -129,14 +130,19 @@ BAD = {
     "an id with capitals": (GOOD.format(id="Acme"), "must be lower-case"),
     "a config model of another kind": (GOOD.replace("config_model = Config", "config_model = dict"), "`config_model` must be"),
     "a missing method": (GOOD.replace("def watermark", "def other"), "the method watermark is missing"),
-    "a missing parameter": (GOOD.replace("(self, stream, cursor, context)", "(self, stream, context)"), "read must take (self, stream, cursor, context)"),
+    "a missing parameter": (
+        GOOD.replace("(self, stream, cursor, context)", "(self, stream, context)"),
+        "read must take (self, stream, cursor, context)",
+    ),
     "a renamed parameter": (GOOD.replace("cursor, context", "state, context"), "read must take"),
     "an async method": (GOOD.replace("def streams", "async def streams"), "must not be async"),
     "a constructor that wants more": (GOOD.replace("__init__(self, config)", "__init__(self, config, client)"), "the constructor must take"),
     "an id that is taken": (GOOD.format(id="files"), "the source id 'files' is already taken by the plug-in 'files' (connectors.files)"),
     "one id twice": (GOOD.replace("[Acme]", "[Acme, type('Other', (Acme,), {{}})]").format(id="acme"), "used by two classes"),
     "a class that can't be looked at": (
-        GOOD.replace("class Acme:", "class M(type):\n    @property\n    def meta(cls): raise SystemExit\n\nclass Acme(metaclass=M):").replace("    meta =", "    x ="),
+        GOOD.replace("class Acme:", "class M(type):\n    @property\n    def meta(cls): raise SystemExit\n\nclass Acme(metaclass=M):").replace(
+            "    meta =", "    x ="
+        ),
         "SystemExit",
     ),
 }
@@ -237,11 +243,11 @@ def test_a_destination_asked_for_as_a_source_is_told_apart():
 
 def test_unknown_connector_names_the_broken_plug_in_that_may_be_the_cause(plugin):
     registry = load_registry(plugin("acme", "import no_such_module_anywhere"))
-    with pytest.raises(ConfigError, match="plug-in 'acme' .* is broken and may be the cause: .*no_such_module_anywhere"):
+    with pytest.raises(ConfigError, match=r"plug-in 'acme' .* is broken and may be the cause: .*no_such_module_anywhere"):
         registry.source("acme")
 
 
 def test_unknown_connector_names_the_plug_in_that_is_switched_off(monkeypatch):
     monkeypatch.setenv("SEG_PLUGINS_DISABLED", "webhook")
-    with pytest.raises(ConfigError, match="'webhook' .* is switched off by SEG_PLUGINS_DISABLED"):
+    with pytest.raises(ConfigError, match=r"'webhook' .* is switched off by SEG_PLUGINS_DISABLED"):
         load_registry().destination("webhook")

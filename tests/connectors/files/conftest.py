@@ -3,11 +3,11 @@
 import logging
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+
 from connectors.files import FilesSource
 from connectors.types import Context
 
@@ -59,19 +59,21 @@ def project(tmp_path):
     return tmp_path / "project"
 
 
-def context_of(project: Path) -> Context:
+@pytest.fixture
+def context(project):
+    """What a connector is called with."""
     return Context(datetime(2026, 1, 1, tzinfo=UTC), project, project, logging.getLogger("test"))
 
 
 @pytest.fixture
-def read(project):
+def read(context):
     """Reads the project's files (default: everything in `data`) into a table, or on into one read before."""
 
     def read(table=None, stream="rows", **config):
         source = FilesSource(FilesSource.config_model(**({"path": "data/**"} | config if "streams" not in config else config)))
         table = table or Table()
         table.read_slices = []
-        return land(source, table, context_of(project), stream)
+        return land(source, table, context, stream)
 
     return read
 

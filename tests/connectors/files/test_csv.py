@@ -7,9 +7,10 @@ import io
 import string
 
 import pytest
-from connectors.errors import SourceError
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
+from connectors.errors import SourceError
 
 each_example_overwrites_the_file = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 
@@ -105,7 +106,7 @@ def test_encodings_and_byte_order_marks(read_bytes, encoding, mark, option):
 
 
 def test_lines_in_another_encoding_are_rejected_one_by_one(read_bytes):
-    lines = ["id,name".encode(), "1,Zoë".encode(), "2,Zoë".encode("latin-1"), "3,naïve".encode(), b"4,\xc3"]
+    lines = [b"id,name", "1,Zoë".encode(), "2,Zoë".encode("latin-1"), "3,naïve".encode(), b"4,\xc3"]
     table = read_bytes(b"\n".join(lines))
     assert table.rows == [{"id": "1", "name": "Zoë"}, {"id": "3", "name": "naïve"}]
     assert table.reasons == {("a.csv", f"line {n}"): "holds bytes that are not valid in the file's encoding" for n in (3, 5)}
