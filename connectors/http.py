@@ -5,6 +5,7 @@ No retries, no redirects, no opinion about status codes. Nothing of a request or
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -24,6 +25,10 @@ if TYPE_CHECKING:
 MAX_ANSWER_BYTES = 8 << 20
 MAX_WAIT = 86_400
 """Seconds; a longer Retry-After is taken for a mistake and cut to this."""
+
+for _name in ("httpx", "httpcore"):  # they log whole URLs, query included, to whoever listens at INFO or DEBUG
+    if logging.getLogger(_name).level == logging.NOTSET:
+        logging.getLogger(_name).setLevel(logging.WARNING)
 
 
 @dataclass(frozen=True)
@@ -59,10 +64,10 @@ def checked_url(url: str) -> str:
     """The URL, if requests with personal data may go to it.
 
     Raises:
-        ValueError: it is not https (or http to this machine), or holds credentials.
+        ValueError: it is not https (or http to this machine), is incomplete, or holds credentials.
     """
     parts = urlsplit(url)
-    if not parts.hostname:
+    if not parts.hostname or parts.port == 0:  # a port that is no number raises here
         raise ValueError("not a complete URL")
     if parts.username or parts.password:
         raise ValueError("credentials do not belong into the URL")

@@ -1,0 +1,129 @@
+"""One POST and what is known after it, against servers that misbehave below HTTP."""
+
+import socket
+import threading
+from contextlib import contextmanager
+
+import pytest
+
+from connectors.errors import ConfigError
+from connectors.http import Ambiguous, Answered, NeverSent, post_json, retry_after
+
+NOW = 1_767_225_600
+
+
+@contextmanager
+def server(answer):
+    """A server that reads one request, calls `answer(connection)` and hangs up."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve():
+            connection, _ = listener.accept()
+            with connection:
+                connection.recv(1 << 16)
+                answer(connection)
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}/in?token=canary"
+        thread.join()
+
+
+def post(url, **options):
+    return post_json(url, b"{}", {}, **({"timeout": 5} | options))
+
+
+def test_an_answer_has_status_headers_and_body():
+    with server(lambda c: c.sendall(b"HTTP/1.1 418 Teapot\r\nX-Kind: Green\r\nContent-Length: 3\r\n\r\ntea")) as url:
+        answer = post(url)
+    assert isinstance(answer, Answered)
+    assert (answer.status, answer.headers["x-kind"], answer.body) == (418, "Green", b"tea")
+
+
+def test_a_redirect_is_an_answer_like_any_other():
+    with server(lambda c: c.sendall(b"HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n")) as url:
+        assert post(url) == Answered(302, {"location": "http://127.0.0.1:1/", "content-length": "0"}, b"")
+
+
+def test_a_refused_connection_was_never_sent():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{probe.getsockname()[1]}/?token=canary"
+    assert post(url) == NeverSent("connect error")
+
+
+def test_a_name_that_does_not_exist_was_never_sent():
+    assert isinstance(post("https://no-such-host.invalid/"), NeverSent)
+
+
+def test_a_server_that_hangs_up_without_a_word_is_ambiguous():
+    with server(lambda c: None) as url:
+        assert isinstance(post(url), Ambiguous)
+
+
+def test_a_server_that_stays_silent_is_ambiguous():
+    done = threading.Event()
+    with server(lambda c: done.wait()) as url:
+        assert post(url, timeout=0.2) == Ambiguous("read timeout")
+        done.set()
+
+
+def test_something_that_is_not_http_is_ambiguous():
+    with server(lambda c: c.sendall(b"SSH-2.0-x\r\n")) as url:
+        assert post(url) == Ambiguous("remote protocol error")
+
+
+def test_a_body_that_breaks_off_keeps_the_status():
+    with server(lambda c: c.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf")) as url:
+        answer = post(url)
+    assert isinstance(answer, Answered)
+    assert (answer.status, answer.body) == (200, None)
+
+
+def test_a_body_that_is_too_large_is_not_read():
+    with server(lambda c: c.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 300000\r\n\r\n" + b"x" * 300_000)) as url:
+        answer = post(url, max_answer=100_000)
+    assert isinstance(answer, Answered)
+    assert answer.body is None
+
+
+def test_packed_nonsense_has_no_body():
+    with server(lambda c: c.sendall(b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 3\r\n\r\nabc")) as url:
+        answer = post(url)
+    assert isinstance(answer, Answered)
+    assert answer.body is None
+
+
+def test_a_proxy_of_the_environment_is_not_asked_for_this_machine(monkeypatch):
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
+    with server(lambda c: c.sendall(b"HTTP/1.1 204 No Content\r\n\r\n")) as url:
+        assert isinstance(post(url), Answered)
+
+
+@pytest.mark.parametrize("url", ["nonsense", "ftp://x/?token=canary"])
+def test_an_unusable_url_is_a_configuration_error_that_does_not_repeat_it(url):
+    with pytest.raises(ConfigError) as error:
+        post(url)
+    assert "canary" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("0", 0),
+        ("120", 120),
+        ("99999999999999999999", 86_400),
+        ("Thu, 01 Jan 2026 00:01:00 GMT", 60),
+        ("Wed, 31 Dec 2025 00:00:00 GMT", 0),
+        ("Fri, 01 Jan 2100 00:00:00 GMT", 86_400),
+        ("-5", None),
+        ("soon", None),
+        ("", None),
+    ],
+)
+def test_retry_after_knows_seconds_and_dates_and_no_nonsense(text, seconds):
+    assert retry_after({"retry-after": text}, NOW) == seconds
+
+
+def test_retry_after_is_none_where_nothing_is_said():
+    assert retry_after({}, NOW) is None
