@@ -23,7 +23,7 @@ from seg_assets.segments.judge import judge
 from seg_assets.segments.scene import Cuts, Scene, left_joined, union
 from seg_assets.segments.tables import CHANGES, MEMBERSHIPS
 from seg_assets.segments.times import timestamp
-from seg_assets.segments.workspace import Workspace
+from seg_assets.segments.workspace import Workspace, rows_table
 
 ATOMS_PER_PASS = 128
 """Segments are evaluated together up to so many atoms: the facts are a table of persons by atoms."""
@@ -110,7 +110,7 @@ def verdicts(segments: SegmentSet, names: Sequence[str], scene: Scene) -> ir.Tab
 
 def _previous(previous: ir.Table | None, work: Workspace) -> ir.Table:
     if previous is None:
-        return ibis.memtable([], schema=MEMBERSHIPS.schema)
+        return rows_table([], MEMBERSHIPS.schema)
     return work.keep(previous.select(*(previous[c.name].cast(c.dtype) for c in MEMBERSHIPS.columns)))
 
 

@@ -7,7 +7,6 @@ import json
 from collections.abc import Mapping
 from typing import Any as Anything
 
-import ibis
 import ibis.expr.types as ir
 
 from seg_assets.segments.ast import Segment, cuts
@@ -15,6 +14,7 @@ from seg_assets.segments.definitions import SegmentSet
 from seg_assets.segments.scene import Cuts
 from seg_assets.segments.tables import HEALTH
 from seg_assets.segments.words import bound_text, sentence
+from seg_assets.segments.workspace import rows_table
 
 PAIRS_LIMIT = 20_000_000
 """Overlap reads every pair of memberships of a person; beyond so many, a fixed sample of persons stands for all."""
@@ -61,7 +61,7 @@ def health_table(
                 "next_flip": size.get("next_flip"),
             }
         )
-    return ibis.memtable(rows, schema=HEALTH.schema)
+    return rows_table(rows, HEALTH.schema)
 
 
 def below_minimum(segment: Segment, size: int, population: int) -> bool:

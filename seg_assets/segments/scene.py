@@ -21,6 +21,7 @@ from seg_assets.errors import SegmentError
 from seg_assets.segments.ast import Between, Calendar, Compare, Cut, Fixed, Missing, Not, OneOf, Present, Scalar, Test, Where, Window
 from seg_assets.segments.catalog import TIMEZONE, Catalog, Field
 from seg_assets.segments.times import Micros, Span, frame_of, micros, needs_zone, to_micros, zones
+from seg_assets.segments.workspace import rows_table
 
 Cuts = Mapping[tuple[str, Cut], Any]
 """The value every data-driven bound stands for; None where nobody has a value."""
@@ -248,7 +249,7 @@ def _with_frames(scene: Scene, calendars: Iterable[tuple[str | None, Bounded]]) 
         for name, zone in known.items()
     ]
     names = [n for group in personal.values() for n in group]
-    table = ibis.memtable(rows, schema={"zone": "string", **dict.fromkeys(names, "int64")})
+    table = rows_table(rows, ibis.schema({"zone": "string", **dict.fromkeys(names, "int64")}))
     universal = next(row for row in rows if row["zone"] == "UTC")
     joined = scene.people.left_join(table, scene.people[TIMEZONE] == table.zone).drop("zone")
     people = joined.mutate(**{n: joined[n].fill_null(universal[n]) for n in names})

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from types import TracebackType
+from typing import Any
 
 import ibis
 import ibis.expr.types as ir
+import pyarrow as pa
+
+
+def rows_table(rows: Sequence[Mapping[str, Any]], schema: ibis.Schema) -> ir.Table:
+    """Python rows as a table; by way of Arrow, which keeps nulls and decimals as they are."""
+    return ibis.memtable(pa.Table.from_pylist([*map(dict, rows)], schema=schema.to_pyarrow()), schema=schema)
 
 
 class Workspace:
