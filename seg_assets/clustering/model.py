@@ -14,7 +14,6 @@ from seg_assets.clustering.kmeans import Candidate, Partition, choose_k, partiti
 from seg_assets.clustering.matching import stable_ids
 from seg_assets.clustering.space import FeatureSpace, Matrix, learn_space
 
-DEFAULT_FEATURES = ("days_since_event", "active_days_90d", "orders_365d", "revenue_365d", "refund_share", "categories", "email_clicks_90d")
 FIT_ROWS = 50_000
 """Persons the starts are tried on."""
 TRIAL_ROWS = 20_000
@@ -38,7 +37,7 @@ class ClusteringConfig:
         keep_k_within: silhouette the number of clusters of the refresh before may be short of the best and still be kept.
     """
 
-    features: Sequence[str] = DEFAULT_FEATURES
+    features: Sequence[str]
     k_min: int = 3
     k_max: int = 12
     sample: int = 10_000

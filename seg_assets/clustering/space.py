@@ -94,9 +94,9 @@ def _axis(features: pa.Table, name: str) -> NumberAxis | WordAxes | None:
     if name not in features.column_names:
         raise ProjectError(f"clustering uses the unknown feature {name!r}", hint="name a column of profiles/features or scores/")
     column = features[name]
-    if _is_text(column.type):
+    if is_text(column.type):
         return _word_axes(name, column)
-    if not (_is_number(column.type) or pa.types.is_boolean(column.type) or pa.types.is_null(column.type)):
+    if not (is_number(column.type) or pa.types.is_boolean(column.type) or pa.types.is_null(column.type)):
         raise ProjectError(f"clustering can't use the feature {name!r}: a {column.type} is neither a number nor a word")
     return _number_axis(name, column)
 
@@ -133,9 +133,9 @@ def _logs(column: pa.ChunkedArray) -> Any:
     return np.sign(value) * np.log1p(np.abs(value))
 
 
-def _is_number(kind: pa.DataType) -> bool:
+def is_number(kind: pa.DataType) -> bool:
     return pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)
 
 
-def _is_text(kind: pa.DataType) -> bool:
+def is_text(kind: pa.DataType) -> bool:
     return pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_dictionary(kind)

@@ -23,14 +23,20 @@ def midrank_share(value: Any) -> Any:
     return (2 * lower + same) / (2 * rows)
 
 
-def quintile(value: Any) -> Any:
-    """Fifth of the rows a value falls into by its midrank: 1 (lowest) to 5 (highest). Equal values get equal quintiles.
+def part(value: Any, parts: int, *, skipped: Any = 0) -> Any:
+    """Which of `parts` equal parts of the rows a value falls into by its midrank. Equal values fall into the same part.
 
     Args:
         value: a numeric Ibis column without nulls.
+        parts: how many parts, e.g. 5 for quintiles.
+        skipped: number of lowest rows to leave out of the ranking; their own part is meaningless.
+
+    Returns:
+        A column: 1 (lowest) to `parts` (highest).
     """
     lower, same, rows = _counts(value)
-    return 1 + (5 * (2 * lower + same)) // (2 * rows)
+    ranked: Any = ibis.greatest(rows - skipped, 1)
+    return 1 + (parts * (2 * (lower - skipped) + same)) // (2 * ranked)
 
 
 def _counts(value: Any) -> tuple[Any, Any, Any]:

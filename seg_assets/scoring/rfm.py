@@ -8,7 +8,7 @@ from typing import Any, Literal
 import ibis
 import ibis.expr.types as ir
 
-from seg_assets.scoring.ranks import quintile
+from seg_assets.scoring.ranks import part
 
 Window = Literal["30d", "90d", "365d", "total"]
 Span = tuple[int, int]
@@ -58,8 +58,8 @@ RFM_SEGMENTS: tuple[RfmSegment, ...] = (
 def rfm(features: ir.Table, window: Window = "365d") -> ir.Table:
     """Scores of everyone with an order in the window: quintiles by midrank, so that equal values get equal scores.
 
-    One order in the window always scores 1 in frequency. By rank alone a one-time buyer would score 2 or 3 where most buyers bought once, and be
-    taken for half loyal.
+    Frequency is the lower of two: the quintile among all buyers, and one more than the quarter among those who bought more than once (none for one
+    order). Where most buyers bought once, the quintile alone would give a single order 2 or 3 and a second one 4, and call them half loyal.
 
     Args:
         features: profiles/features.
@@ -71,11 +71,12 @@ def rfm(features: ir.Table, window: Window = "365d") -> ir.Table:
     people: Any = features
     orders, revenue = people[f"orders_{window}"], people[f"revenue_{window}"]
     buyers = people.filter(orders > 0, people.days_since_order.notnull()).select("person_id", days="days_since_order", orders=orders, revenue=revenue)
+    once = (buyers.orders == 1).sum().over(ibis.window())
     scored = buyers.select(
         "person_id",
-        recency=quintile(-buyers.days),
-        frequency=ibis.ifelse(buyers.orders == 1, 1, quintile(buyers.orders)),
-        monetary=quintile(buyers.revenue),
+        recency=part(-buyers.days, 5),
+        frequency=ibis.ifelse(buyers.orders == 1, 1, ibis.least(part(buyers.orders, 5), 1 + part(buyers.orders, 4, skipped=once))),
+        monetary=part(buyers.revenue, 5),
     ).cast({"recency": "int64", "frequency": "int64", "monetary": "int64"})
     return scored.mutate(rfm_segment=_segment(scored))
 

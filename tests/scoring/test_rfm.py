@@ -64,9 +64,14 @@ def test_one_time_buyers_always_score_lowest_in_frequency_and_the_others_stay_ap
     orders = [1] * one_time + [2] * ((100 - one_time) // 2) + [5] * (100 - one_time - (100 - one_time) // 2)
     scores = score([buyer(p, days=p, orders=n, revenue=10.0 * n) for p, n in enumerate(orders)])
     frequency = {n: {scores[p]["frequency"] for p, m in enumerate(orders) if m == n} for n in (1, 2, 5)}
-    assert frequency[1] == {1}
     assert all(len(values) == 1 for values in frequency.values())
-    assert 1 < min(frequency[2]) <= min(frequency[5]) == 5
+    assert [1] == list(frequency[1]) < list(frequency[2]) < list(frequency[5])
+
+
+def test_a_second_order_makes_a_potential_loyalist_where_most_bought_once():
+    orders = [1] * 60 + [2] * 20 + [5] * 20
+    people = [buyer(p, days=1.0 if n == 2 else 50.0 + p, orders=n, revenue=10.0 * n) for p, n in enumerate(orders)]
+    assert {score(people)[p]["rfm_segment"] for p, n in enumerate(orders) if n == 2} == {"Potential Loyalists"}
 
 
 def test_one_time_buyers_are_never_called_loyal_or_champions():
