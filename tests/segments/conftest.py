@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 
 from seg_assets.schema.tables import EVENTS, PERSON_CONSENTS
-from seg_assets.segments import default_catalog, evaluate, parse_segments
+from seg_assets.segments import default_catalog, evaluate, parse_segments, verdicts
 
 UTC = dt.UTC
 NOON = dt.datetime(2024, 6, 15, 12, tzinfo=UTC)
@@ -91,10 +91,17 @@ class World:
             result[row["segment"]].add(row["person_id"])
         return result
 
+    def verdicts(self, text: str, *, as_of: dt.datetime | None = None, **more: Any) -> dict[str, set[int]]:
+        """Members by segment, from the compiled expression alone."""
+        segments = parse_segments(text, default_catalog())
+        inputs = {"persons": self.persons(), "events": self.events(), "consents": self.consents()} | more
+        rows = verdicts(segments, as_of=as_of or self.as_of, **inputs).to_pyarrow().to_pylist()
+        return {name: {row["person_id"] for row in rows if row[name]} for name in segments.segments}
+
     def who(self, where: str, *, as_of: dt.datetime | None = None, calendar: str | None = None) -> set[int]:
         """Members of the segment with this `where:`."""
         text = f"segment: s\n{f'calendar: {calendar}' if calendar else ''}\nwhere: {where}\n"
-        return self.members(text, as_of=as_of)["s"]
+        return self.verdicts(text, as_of=as_of)["s"]
 
 
 def _table(rows: list[dict[str, Any]], schema: dict[str, Any]) -> ibis.Table:

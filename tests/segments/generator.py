@@ -110,13 +110,13 @@ class Case:
         return [d.data for d in parse_documents(self.text)]
 
 
-def generate(seed: int, segments: int = 40) -> Case:
-    """A case of many segments over one stream; the same seed gives the same case."""
+def generate(seed: int, segments: int = 20, streams: int = 10) -> Case:
+    """Many cases in one: `segments` definitions over `streams` streams of about 30 persons, at one as_of. The same seed gives the same case."""
     rng = Random(seed)
     as_of = datetime.fromisoformat(rng.choice(AS_OF)).replace(tzinfo=UTC) + rng.choice((timedelta(0), timedelta(0), TICK, -TICK))
     zones = rng.sample(ZONES, 2)
     documents = Definitions(rng, as_of, alphabet(rng), [*zones, "profile", "profile"]).make(segments)
-    persons = [person(rng, number, zones) for number in range(1, rng.choice((20, 30, 30, 50)) + 1)]
+    persons = [person(rng, number, zones) for number in range(1, streams * rng.choice((20, 30, 30, 50)) + 1)]
     events = [e for p in persons if rng.random() < 0.9 for e in Stream(rng, p, documents, as_of).events()]
     stranger = len(persons) + 1
     events += [{**e, "person_id": stranger, "event_id": f"stranger-{e['event_id']}"} for e in events[:2]]
@@ -183,7 +183,7 @@ class Stream:
             given = shared if self.rng.random() < 0.8 else {}
             if "event" in step:
                 time = after if made else time
-                wanted = {p: t for p, t in step.get("where", {}).items() if t in PROPERTIES[p]}
+                wanted = {p: v for p, t in step.get("where", {}).items() for v in PROPERTIES[p] if v == t}
                 made.append(event(self.rng, self.person, step["event"], time, given | wanted))
             elif self.rng.random() < 0.4:
                 made.append(event(self.rng, self.person, step["no"], after, given))
@@ -295,7 +295,7 @@ class Definitions:
         if self.rng.random() < 0.5:
             condition["times"] = self.rng.choice((0, 1, 2, ">=1", ">=2", ">1", "<1", "<3", "<=2", "0..1", "2..3"))
         if prop is None and "times" not in condition and self.rng.random() < 0.15:
-            condition["same"] = self.rng.choice(properties_of(event_type))
+            condition["same"] = self.rng.choice([p for p in properties_of(event_type) if isinstance(PROPERTIES[p][0], str | int)])
             condition["times"] = self.rng.choice((">=1", ">=2", 2))
         return self.narrowed(condition, event_type, window=0.75)
 
@@ -317,17 +317,17 @@ class Definitions:
             steps.append(self.step(number, on))
             if self.rng.random() < 0.2:
                 steps.append(self.no_step(on))
+        if self.rng.random() < 0.2:
+            steps.append(steps[0])
         if len(steps) == 1:
             steps.append(self.no_step(on))
         condition: dict[str, Any] = {"then": steps}
         if on:
             condition["on"] = on
-        if self.rng.random() < 0.4:
+        if self.rng.random() < 0.4 and not any("no" in step_of(s) for s in steps[:-1]):
             condition["within"] = self.rng.choice(DURATIONS)
         if self.rng.random() < 0.3:
             condition["ties"] = self.rng.choice(("allow", "allow", "strict"))
-        if self.rng.random() < 0.2:
-            steps.append(steps[0])
         if self.rng.random() < 0.6:
             condition["in"] = self.rng.choice((self.window(), "7d", "30d", "last month", "this month"))
         return condition

@@ -22,7 +22,7 @@ Readings, where the specification leaves a choice:
 10. All events of a chain lie in the `then`'s window; what a `no` step looks for need not.
 11. `within` on the `then`: from the first to the last event, inclusive. `within` on a step: since the event before it, inclusive; `no` steps between do not
     matter.
-12. Ties: `strict` wants a later instant. `allow` also takes the same instant, in either order, but one event is never two steps of a chain.
+12. Ties: `strict` wants a later instant. `allow` also takes the same instant, if the event id is greater: events are sorted by time, then by id.
 13. `{no: X, for: d}`: after the previous event at t no X in (t, as_of], and t + d <= as_of. `{no: X, within: d}`: no X in (t, t + d], and t + d <= as_of
     (an interval that is still open may yet see an X). X at the very instant t is not "since", also with `ties: allow`. Anywhere in a chain, a `no` step
     says something of the event before it and nothing of the steps after it.
@@ -226,12 +226,11 @@ class Verdict:
 
 
 def follows(event: Row, taken: Sequence[Row], step: Row, condition: Row) -> bool:
-    """Whether `event` may be the next one of a chain: in order, not used before, and within the step's and the chain's limits."""
+    """Whether `event` may be the next one of a chain: in order, and within the step's and the chain's limits."""
     since_first, since_last = (event["event_time"] - e["event_time"] for e in (taken[0], taken[-1]))
-    in_order = since_last >= timedelta(0) if condition.get("ties") == "allow" else since_last > timedelta(0)
+    tied_in_order = condition.get("ties") == "allow" and since_last == timedelta(0) and event["event_id"] > taken[-1]["event_id"]
     return (
-        in_order
-        and all(event["event_id"] != e["event_id"] for e in taken)
+        (since_last > timedelta(0) or tied_in_order)
         and ("within" not in step or since_last <= duration(step["within"]))
         and ("within" not in condition or since_first <= duration(condition["within"]))
     )
