@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from connectors.errors import ConnectorError
 from connectors.registry import Registry, load_registry
@@ -27,13 +27,15 @@ from seg_assets.errors import ProjectError, SegError
 from seg_assets.lake import Lake
 from seg_assets.profiles.activity import activity_table
 from seg_assets.profiles.profiles import profiles_table
+from seg_assets.project.explain import explain
 from seg_assets.project.load import Project
 from seg_assets.project.secrets import resolve_secrets
-from seg_assets.project.models import Connection
+from seg_assets.project.models import ColumnMapping, Connection
 from seg_assets.project.models import Destination as DestinationConfig
 from seg_assets.project.models import Stream
 from seg_assets.schema import tables
 from seg_assets.schema.types import Table
+from seg_assets.segments.tables import CHANGES, HEALTH, MEMBERSHIPS
 from seg_assets.unify import FromColumn, FromSql, FromValue, StreamMapping
 from seg_assets.unify.mapping import Origin
 from seg_assets.unify.typing import Conventions
@@ -131,7 +133,7 @@ class Graph:
     def tables(self) -> Mapping[tuple[str, ...], Table]:
         """Every canonical table with the project's own columns, by key."""
         extended = (activity_table(self.project.taxonomy), profiles_table(self.project.taxonomy))
-        return {t.key: t for t in (*tables.ALL, *extended)}
+        return {t.key: t for t in (*tables.ALL, CHANGES, HEALTH, MEMBERSHIPS, *extended)}
 
     def table(self, key: Sequence[str]) -> Table:
         return self.tables[tuple(key)]
@@ -191,6 +193,7 @@ class Graph:
             yield Context(as_of=as_of, root=self.project.root, home=self.project.home, scratch=Path(scratch), log=self.log)
 
     def _connection(self, name: str, config: Connection) -> ConnectionNode:
+        connector = None
         try:
             connector = self.registry.source(config.connector)
             settings = connector.config_model.model_validate(_placeholders(config.config))
@@ -201,7 +204,7 @@ class Graph:
                 raise SegError(f"no stream {', '.join(unknown)}", hint=f"it has {', '.join(d.name for d in definitions)}")
             streams = [self._stream(name, d, config.streams.get(d.name)) for d in definitions]
         except Exception as error:  # whatever a connector does wrong must not take the graph down
-            reason = _reason(error)
+            reason = _reason(error, connector and connector.config_model)
             declared = tuple(StreamSource(name, StreamDef(s), None) for s in config.streams) or (StreamSource(name, StreamDef("unavailable"), None),)
             return ConnectionNode(name, config, None, declared, reason)
         return ConnectionNode(name, config, connector, tuple(s for s in streams if s))
@@ -226,6 +229,7 @@ class Graph:
         return StreamSource(connection, definition, mapping)
 
     def _destination(self, name: str, config: DestinationConfig) -> DestinationNode:
+        connector = None
         try:
             connector = self.registry.destination(config.connector)
             settings = connector.config_model.model_validate(_placeholders(config.config))
@@ -234,15 +238,15 @@ class Graph:
             if wanted not in offered:
                 raise SegError(f"no object {wanted!r}" if wanted else "it has several objects", hint=f"choose one of {', '.join(offered)}")
         except Exception as error:  # as above
-            return DestinationNode(name, config, None, None, _reason(error))
+            return DestinationNode(name, config, None, None, _reason(error, connector and connector.config_model))
         return DestinationNode(name, config, connector, offered[wanted])
 
 
-def _origin(column: Any) -> Origin:
+def _origin(column: ColumnMapping) -> Origin:
     if column.sql is not None:
         return FromSql(column.sql)
     if column.column is not None:
-        return FromSql(f'try_cast("{column.column}" as {column.type})') if column.type else FromColumn(column.column)
+        return FromColumn(column.column)
     return FromValue(column.value)
 
 
@@ -260,9 +264,9 @@ def _placeholders(config: Mapping[str, Any]) -> dict[str, Any]:
     return resolve_secrets(config, environ=_EverySecretIsSet())
 
 
-def _reason(error: Exception) -> str:
-    if isinstance(error, ValidationError):
-        return "; ".join(f"config.{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors(include_input=False, include_url=False))
+def _reason(error: Exception, model: type[BaseModel] | None) -> str:
+    if isinstance(error, ValidationError) and model:
+        return "; ".join(f"config.{'.'.join(map(str, problem.steps))}: {problem.message}" for problem in explain(error, model))
     if isinstance(error, SegError | ConnectorError):
         return str(error)
     return f"{type(error).__name__} in the connector: {error}"

@@ -15,6 +15,7 @@ import pyarrow as pa
 from seg_assets.as_of import run_as_of
 from seg_assets.errors import LakeError
 from seg_assets.graph import Graph
+from seg_assets.schema.tables import PLAN, RECEIPTS
 from seg_assets.schema.types import Table
 
 
@@ -59,12 +60,21 @@ class LakeIOManager(dg.IOManager):
             "run_id": context.run_id,
             "code_version": step.job_def.asset_layer.get(context.asset_key).code_version,
             "inputs": versions,
+            **_figures(context),
         }
 
 
+def _figures(context: dg.OutputContext) -> dict[str, float]:
+    """The plain numbers an asset states about itself; kept with the version they are true for."""
+    values = {name: getattr(value, "value", value) for name, value in context.output_metadata.items()}
+    return {name: value for name, value in values.items() if isinstance(value, int | float) and not isinstance(value, bool)}
+
+
 def table_shape(key: tuple[str, ...]) -> tuple[str, ...]:
-    """Key of the canonical table that gives the shape of a lake table: deliveries of every destination share one."""
-    return ("activation", key[-1]) if key[0] == "activation" else key
+    """Key of the canonical table that gives the shape of a lake table: plans of every destination share one, deliveries and receipts another."""
+    if key[0] != "activation":
+        return key
+    return PLAN.key if key[-1] == "plan" else RECEIPTS.key
 
 
 def as_expression(data: Any) -> ir.Table:
@@ -82,4 +92,5 @@ def conformed(expr: ir.Table, table: Table) -> ir.Table:
     if missing or extra:
         what = "; ".join(f"{word} {', '.join(names)}" for word, names in (("without", missing), ("with the unknown", extra)) if names)
         raise LakeError(f"{table.name}: a table {what}", hint="its columns are listed in docs/schema.md")
-    return expr.select(*table.schema.names).cast(dict(table.schema))
+    ordered = expr.select(*table.schema.names)
+    return ordered if ordered.schema() == table.schema else ordered.cast(dict(table.schema))

@@ -35,21 +35,24 @@ class Delivered:
         return sum(self.verdicts.values())
 
 
-def outgoing(plan: ir.Table, people: ir.Table, vault: ir.Table, match_key: str, fields: Mapping[str, str]) -> Iterator[pa.RecordBatch]:
+def outgoing(
+    plan: ir.Table, acked: ir.Table, people: ir.Table, vault: ir.Table, match_key: str, fields: Mapping[str, str]
+) -> Iterator[pa.RecordBatch]:
     """Operations to send, removals first, with the match key's value and the payload's fields. Never keep what this yields.
 
     Args:
         plan: what `plan` returned, blocked operations included.
+        acked: op_id of operations the destination has acknowledged: a plan that was delivered in part goes on where it stopped.
         people: person_id and the columns named in `fields`.
         vault: `identity/vault`.
         match_key: which column of the vault persons are matched by; "person_id" needs none.
         fields: name in the payload to the person's column.
     """
-    due = plan.filter(plan.blocked.isnull())
+    due = plan.filter(plan.blocked.isnull()).anti_join(acked, "op_id")
     keys = vault.select("person_id", key=vault[match_key].cast("string"))
     values = people.select("person_id", **{f"field_{n}": c for n, c in fields.items()})
     joined = due.left_join(keys, "person_id").drop("person_id_right").left_join(values, "person_id").drop("person_id_right")
-    first = (joined.op == "remove").ifelse(0, 1)
+    first = (joined["op"] == "remove").ifelse(0, 1)
     return iter(joined.order_by([first, joined.audience, joined.person_id]).to_pyarrow_batches(chunk_size=50_000))
 
 

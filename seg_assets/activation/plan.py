@@ -11,6 +11,7 @@ import ibis.expr.types as ir
 from seg_assets.schema.tables import PLAN
 
 REJECTED = "rejected before, and nothing has changed since"
+GONE = "the person is known no more: merged into another, who is delivered instead, or erased"
 GUARD_FLOOR = 10
 """Fewer removals than this never trip the guard: a share of a tiny audience says nothing."""
 
@@ -72,7 +73,7 @@ def plan(
         rejected: op_id of operations it refused for good.
 
     Returns:
-        Columns of `schema.tables.PLAN` and `generation`. Persons already held as they should be are not part of it.
+        Columns of `schema.tables.PLAN`. Persons already held as they should be are not part of it.
     """
     desired = _desired(target, audiences, memberships, people, reach, consents)
     held = committed.filter(committed.payload_hash.notnull())
@@ -95,7 +96,7 @@ def plan(
         else_="none",
     )
     rows = rows.mutate(op=op, payload_hash=ibis.coalesce(rows.wanted, rows.held, ibis.literal("")))
-    rows = rows.filter(rows.op != "none")
+    rows = rows.filter(rows["op"] != "none")
     identity = ["op", "audience", "person_id", "payload_hash", "generation"]
     text = ibis.literal(f"{target.destination}\x1f{target.object}")
     for name in identity:
@@ -103,12 +104,12 @@ def plan(
     rows = rows.mutate(op_id=text.hexdigest("md5"))
     rows = _guarded(rows, held, target.max_remove)
     refused = rows.left_join(rejected.select("op_id", refused=ibis.literal(True)), "op_id")
+    refused = refused.left_join(reach.select("person_id", reachable=ibis.literal(True)), "person_id", rname="{name}_reach")
     reason = ibis.coalesce(
-        ibis.cases((refused.op == "remove", refused.guard), else_=refused.blocked),
+        ibis.cases((refused["op"] != "remove", refused.blocked), (refused.reachable.isnull(), GONE), else_=refused.guard),
         ibis.ifelse(refused.refused.fill_null(False), REJECTED, ibis.null("string")),
     )
-    result = refused.mutate(blocked=reason).select(*PLAN.schema.names, "generation")
-    return result.cast({**PLAN.schema, "generation": "int64"})
+    return refused.mutate(blocked=reason).select(*PLAN.schema.names).cast(dict(PLAN.schema))
 
 
 def _desired(
@@ -122,7 +123,7 @@ def _desired(
     joined = joined.left_join(people.select("person_id", **{f"field_{n}": c for n, c in target.fields.items()}), "person_id").drop("person_id_right")
     text = joined.reach_hash.fill_null("")
     for name in sorted(target.fields):
-        text = text + ibis.literal(f"\x1f{name}=") + joined[f"field_{name}"].cast("string").fill_null("\x00")
+        text = text + ibis.literal(f"\x1f{name}=") + joined[f"field_{name}"].cast("string").fill_null("\x1e")
     small = [a.segment for a in audiences if a.below_minimum]
     blocked = ibis.cases(
         (joined.audience.isin(small) if small else ibis.literal(False), "the segment is below its minimum size"),
@@ -146,7 +147,7 @@ def _without_consent(members: ir.Table, audiences: Sequence[Audience], consents:
 def _guarded(rows: ir.Table, held: ir.Table, max_remove: float) -> ir.Table:
     """Adds `guard`: why the removals of an audience are stopped, null where they are not."""
     sizes = held.group_by("audience").aggregate(size=held.count())
-    removals = rows.filter(rows.op == "remove").group_by("audience").aggregate(removals=ibis._.count())
+    removals = rows.filter(rows["op"] == "remove").group_by("audience").aggregate(removals=ibis._.count())
     shares = removals.join(sizes, "audience")
     stopped = shares.filter((shares.removals > shares["size"] * max_remove) & (shares.removals >= GUARD_FLOOR))
     stopped = stopped.select("audience", guard=ibis.literal(f"removal guard: more than {max_remove:.0%} of the audience would be removed at once"))

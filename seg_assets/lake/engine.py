@@ -10,7 +10,7 @@ import tempfile
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -52,10 +52,9 @@ class Engine:
 
     @cached_property
     def connection(self) -> ibis.BaseBackend:
-        """The Ibis backend, opened on first use."""
-        connection = ibis.duckdb.connect()
-        for name, value in self._settings.items():
-            connection.raw_sql(f"SET {name} = {_literal(value)}")
+        """The Ibis backend, opened on first use; engines with equal settings share it. In-memory tables made anywhere are computed by it."""
+        connection = _connection(tuple(self._settings.items()))
+        ibis.set_backend(connection)
         return connection
 
     def read_files(self, files: Sequence[str], schema: ibis.Schema, *, partitions: Sequence[str] = (), row_number: str | None = None) -> ir.Table:
@@ -104,6 +103,14 @@ class Engine:
         )
         rows = cursor.fetchall()
         return [WrittenFile(Path(row[0]), int(row[1]), int(row[2]), dict(row[5] or {})) for row in rows if int(row[1])]
+
+
+@cache
+def _connection(settings: tuple[tuple[str, Any], ...]) -> ibis.BaseBackend:
+    connection = ibis.duckdb.connect()
+    for name, value in settings:
+        connection.raw_sql(f"SET {name} = {_literal(value)}")
+    return connection
 
 
 def _identifier(name: str) -> str:

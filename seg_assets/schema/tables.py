@@ -340,37 +340,6 @@ PERSONAS = Table(
     primary_key=("cluster_id",),
 )
 
-MEMBERSHIPS = Table(
-    ("segments", "memberships"),
-    "Who is in which segment.",
-    (
-        PERSON,
-        Column("segment", "string", "Segment id.", required=True),
-        Column("definition_hash", "string", "Hash of the definition that decided.", required=True),
-        Column("since", UTC, "When the person entered.", required=True),
-    ),
-    primary_key=("segment", "person_id"),
-)
-
-SEGMENT_HEALTH = Table(
-    ("segments", "health"),
-    "One row per segment: size, share, adds and drops of the refresh.",
-    (
-        Column("segment", "string", "Segment id.", required=True),
-        Column("title", "string", "Title for people.", required=True),
-        Column("sentence", "string", "The definition in plain English.", required=True),
-        Column("definition_hash", "string", "Hash of the definition.", required=True),
-        Column("size", "int64", "Members.", required=True, minimum=0),
-        Column("share", "float64", "Share of all persons.", unit="share 0..1", required=True, minimum=0, maximum=1),
-        Column("adds", "int64", "Entered since the last refresh.", required=True, minimum=0),
-        Column("drops", "int64", "Left since the last refresh.", required=True, minimum=0),
-        Column("below_minimum", "boolean", "Smaller than its min_size: not activated.", required=True),
-        Column("stale", "boolean", "Could not be evaluated; the last good members stay.", required=True),
-        Column("error", "string", "Why it is stale."),
-    ),
-    primary_key=("segment",),
-)
-
 PLAN = Table(
     ("activation", "plan"),
     "What a delivery will do: one row per person and audience. No network, no personal data.",
@@ -380,6 +349,7 @@ PLAN = Table(
         Column("audience", "string", "Segment id.", required=True),
         PERSON,
         Column("payload_hash", "string", "Hash of what the destination shall hold.", required=True),
+        Column("generation", "int64", "Operations on this person and audience acknowledged before, plus one.", required=True, minimum=1),
         Column("blocked", "string", "Why it is not sent; null when it is."),
     ),
     primary_key=("audience", "person_id"),
@@ -427,8 +397,6 @@ ALL: tuple[Table, ...] = (
     RFM,
     ASSIGNMENTS,
     PERSONAS,
-    MEMBERSHIPS,
-    SEGMENT_HEALTH,
     PLAN,
     RECEIPTS,
     AUDIENCE_HEALTH,

@@ -107,16 +107,16 @@ def _computed_name(name: str) -> str:
 def _filtered(raw: ir.Table, mapping: StreamMapping) -> ir.Table:
     if mapping.where is None:
         return raw
-    return _sql(raw, f"SELECT * FROM {{raw}} WHERE {mapping.where}", f"stream {mapping.source}, where")  # noqa: S608
+    return _sql(raw, f"SELECT * FROM {{raw}} WHERE (\n{mapping.where}\n)", f"stream {mapping.source}, where")
 
 
 def _computed(raw: ir.Table, expressions: Mapping[str, str], source: str) -> ir.Table:
     if not expressions:
         return raw
     for name, sql in expressions.items():
-        _sql(raw, f"SELECT ({sql}) AS x FROM {{raw}}", f"stream {source}, column {name}")  # noqa: S608
-    columns = ", ".join(f'({sql}) AS "{_computed_name(name)}"' for name, sql in expressions.items())
-    return _sql(raw, f"SELECT *, {columns} FROM {{raw}}", f"stream {source}")  # noqa: S608
+        _sql(raw, f"SELECT (\n{sql}\n) AS x FROM {{raw}}", f"stream {source}, column {name}")
+    columns = ", ".join(f'(\n{sql}\n) AS "{_computed_name(name)}"' for name, sql in expressions.items())
+    return _sql(raw, f"SELECT *, {columns} FROM {{raw}}", f"stream {source}")
 
 
 def _sql(raw: ir.Table, query: str, place: str) -> ir.Table:

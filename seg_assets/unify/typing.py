@@ -183,11 +183,8 @@ def _matching(text: ir.StringValue, pattern: str) -> ir.StringValue:
 def _spelled(value: ir.Value, spellings: Mapping[str, str]) -> ir.Value:
     """Canonical spelling; exact names are recognised first because nearly every row has one."""
     text = value.cast("string")
-    names = sorted(set(spellings.values()))
     folded = text.lower().replace(" ", "_").replace("-", "_")
-    other = {spelling: name for spelling, name in spellings.items() if spelling != name}
-    by_spelling = ibis.cases(*((folded == s, n) for s, n in [*other.items(), *((n, n) for n in names)]), else_=ibis.null("string"))
-    return text.isin(names).ifelse(text, by_spelling)
+    return text.isin(sorted(set(spellings.values()))).ifelse(text, ibis.map(dict(sorted(spellings.items()))).get(folded))
 
 
 def _number_or_date(given: ir.Value, dtype: dt.DataType) -> ir.Value:
@@ -201,7 +198,7 @@ def _number_or_date(given: ir.Value, dtype: dt.DataType) -> ir.Value:
 
 
 def _word(dtype: dt.DataType) -> str:
-    return {True: "whole number"}.get(dtype.is_integer()) or ("number" if dtype.is_numeric() else str(dtype))
+    return "whole number" if dtype.is_integer() else "number" if dtype.is_numeric() else str(dtype)
 
 
 def _json_object(rows: ir.Table, extras: Mapping[str, str]) -> ir.Value:

@@ -8,6 +8,7 @@ from functools import reduce
 
 import ibis
 import ibis.expr.types as ir
+import pyarrow as pa
 
 from seg_assets.lake.landing import ROW, SLICE
 from seg_assets.schema.tables import QUARANTINE
@@ -54,13 +55,13 @@ def unify(streams: Iterable[tuple[ir.Table, StreamMapping]], table: Table, taxon
         empty = ibis.memtable(table.schema.to_pyarrow().empty_table())
         return Unified(empty, ibis.memtable(QUARANTINE.schema.to_pyarrow().empty_table()))
     united = ibis.union(*good) if len(good) > 1 else good[0]
-    return Unified(_distinct(united, table).select(*table.schema.names).cast(dict(table.schema)), reduce(ibis.union, bad))
+    return Unified(_distinct(united, table).select(*table.schema.names), reduce(ibis.union, bad))
 
 
 def _without_problems(rows: ir.Table, problems: Sequence[Problem], table: Table) -> ir.Table:
     lost = [rows[p.flag] for p in problems if p.costs_row]
     kept = rows.filter(~ibis.or_(*lost)) if lost else rows
-    return kept.select(*table.schema.names, SLICE, ROW).cast({n: t for n, t in table.schema.items()})
+    return kept.select(*table.schema.names, SLICE, ROW).cast(dict(table.schema.items()))
 
 
 def _problem_rows(rows: ir.Table, problems: Sequence[Problem]) -> ir.Table:
@@ -69,16 +70,17 @@ def _problem_rows(rows: ir.Table, problems: Sequence[Problem]) -> ir.Table:
     numbers = ibis.array([ibis.ifelse(flagged[p.flag], i, ibis.null("int64")) for i, p in enumerate(problems)])
     each = flagged.select("source", slice=flagged[SLICE], row=flagged[ROW], number=numbers.unnest())
     each = each.filter(each.number.notnull())
-    fields = [(each.number == i, p.column) for i, p in enumerate(problems) if p.column]
-    return each.select(
-        source=each.source,
-        slice=each["slice"],
-        position=ibis.literal("row ") + (each.row + 1).cast("string"),
-        stage=ibis.literal("validate"),
-        lost=ibis.cases(*((each.number == i, "row" if p.costs_row else "value") for i, p in enumerate(problems))),
-        field=ibis.cases(*fields),
-        reason=ibis.cases(*((each.number == i, p.reason) for i, p in enumerate(problems))),
-    ).cast(dict(QUARANTINE.schema))
+    meanings = pa.table(
+        {
+            "number": list(range(len(problems))),
+            "lost": ["row" if p.costs_row else "value" for p in problems],
+            "field": pa.array([p.column for p in problems], pa.string()),
+            "reason": [p.reason for p in problems],
+        }
+    )
+    named = each.join(ibis.memtable(meanings), "number")
+    position = ibis.literal("row ") + (named.row + 1).cast("string")
+    return named.mutate(position=position, stage=ibis.literal("validate")).select(*QUARANTINE.schema.names)
 
 
 def _distinct(rows: ir.Table, table: Table) -> ir.Table:

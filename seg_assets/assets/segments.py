@@ -1,0 +1,97 @@
+"""segments/*: who is in which segment, what changed, and how the segments do."""
+
+from collections.abc import Iterator
+
+import dagster as dg
+import ibis
+import ibis.expr.types as ir
+
+from seg_assets.as_of import run_as_of
+from seg_assets.graph import Graph
+from seg_assets.identity import with_person
+from seg_assets.metadata import asset_arguments
+from seg_assets.profiles.profiles import people
+from seg_assets.schema.tables import ASSIGNMENTS, ENGAGEMENT, EVENTS, FEATURES, LINKS, PERSON_CONSENTS, PERSONAS, PROFILES, RFM
+from seg_assets.schema.types import Table
+from seg_assets.segments import SegmentSet, catalog_of, evaluate, read_segments
+from seg_assets.segments.tables import CHANGES, HEALTH, MEMBERSHIPS
+
+INPUTS: dict[str, Table] = {
+    "profiles": PROFILES,
+    "features": FEATURES,
+    "engagement": ENGAGEMENT,
+    "rfm": RFM,
+    "assignments": ASSIGNMENTS,
+    "personas": PERSONAS,
+    "consents": PERSON_CONSENTS,
+    "events": EVENTS,
+    "links": LINKS,
+}
+
+
+def segments_of(graph: Graph) -> SegmentSet:
+    """The project's segments, read and checked against its taxonomy."""
+    return read_segments(graph.project.segments_dir, catalog_of(graph.project.taxonomy))
+
+
+def everything_known(profiles: ir.Table, features: ir.Table, engagement: ir.Table, rfm: ir.Table, assignments: ir.Table, personas: ir.Table) -> ir.Table:
+    """One row per person with all attributes, features, scores and the persona's label: what segments and payloads are written about."""
+    persona = assignments.join(personas, "cluster_id").select("person_id", persona="label")
+    return people(profiles, features, engagement, rfm, persona)
+
+
+def build_segment_assets(graph: Graph) -> list[dg.AssetsDefinition]:
+    """Memberships, changes and health, evaluated together."""
+    tables = {"memberships": MEMBERSHIPS, "changes": CHANGES, "health": HEALTH}
+
+    @dg.multi_asset(
+        name=graph.name("segments"),
+        outs={name: _out(graph, table) for name, table in tables.items()},
+        ins={name: dg.AssetIn(graph.asset_key(table.key)) for name, table in INPUTS.items()},
+    )
+    def segments(context: dg.AssetExecutionContext, **inputs: ir.Table) -> Iterator[dg.MaterializeResult]:
+        consents, events, links = (inputs.pop(name) for name in ("consents", "events", "links"))
+        lake = graph.lake
+        evaluation = evaluate(
+            segments_of(graph),
+            persons=everything_known(**inputs).cache(),
+            events=with_person(events, links, graph.project.pseudonym_key),
+            consents=consents,
+            as_of=run_as_of(context, graph),
+            previous=lake.read(MEMBERSHIPS.key) if lake.exists(MEMBERSHIPS.key) else None,
+        )
+        log = [lake.read(CHANGES.key)] if lake.exists(CHANGES.key) else []
+        yield _result(graph, MEMBERSHIPS, evaluation.memberships, **_membership_pictures(evaluation.memberships, evaluation.health))
+        yield _result(graph, CHANGES, ibis.union(*log, evaluation.changes) if log else evaluation.changes)
+        yield _result(graph, HEALTH, evaluation.health, stale=len(evaluation.errors), **_health_table(evaluation.health))
+
+    return [segments]
+
+
+def _out(graph: Graph, table: Table) -> dg.AssetOut:
+    arguments = asset_arguments(graph, table.key, table, code=[evaluate])
+    return dg.AssetOut(dagster_type=dg.Any, **arguments)
+
+
+def _result(graph: Graph, table: Table, value: ir.Table, **metadata: object) -> dg.MaterializeResult:
+    return dg.MaterializeResult(asset_key=graph.asset_key(table.key), value=value, metadata=metadata)
+
+
+def _membership_pictures(memberships: ir.Table, health: ir.Table) -> dict[str, dg.MarkdownMetadataValue]:
+    from seg_assets.report import as_markdown, segment_overlap, segment_sizes
+
+    sizes = segment_sizes(health.select("title", "size", "share").to_pyarrow())
+    other = memberships.select(other="segment", person_id="person_id")
+    common = memberships.join(other, "person_id").group_by("segment", "other").aggregate(persons=ibis._.count())
+    overlap = segment_overlap(common.to_pyarrow())
+    return {
+        "sizes": dg.MetadataValue.md(as_markdown(sizes, "Members per segment")),
+        "overlap": dg.MetadataValue.md(as_markdown(overlap, "Overlap of segments")),
+    }
+
+
+def _health_table(health: ir.Table) -> dict[str, dg.MarkdownMetadataValue]:
+    rows = health.order_by(ibis.desc("size"), "segment").to_pyarrow().to_pylist()
+    lines = [f"| {r['segment']} | {r['size']:,} | {r['share']:.1%} | +{r['adds']:,} | -{r['drops']:,} | {r['sentence']} |" for r in rows]
+    head = ["| segment | members | share | entered | left | who |", "|---|---:|---:|---:|---:|---|"]
+    return {"segments": dg.MetadataValue.md("\n".join([*head, *lines]))}

@@ -1,0 +1,74 @@
+"""What makes the graph refresh by itself: sensors that look at sources, declarative automation behind them, and a daily safety net.
+
+https://docs.dagster.io/guides/automate. One path per edge: a sensor reports that a source changed; its raw asset's automation condition requests the run.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+import dagster as dg
+
+from seg_assets.assets.raw import WATERMARK, source_key
+from seg_assets.graph import ConnectionNode, Graph, StreamSource
+
+MINIMUM_SECONDS = 30
+
+
+def build_automation(
+    graph: Graph, jobs: Sequence[dg.UnresolvedAssetJobDefinition]
+) -> tuple[list[dg.SensorDefinition], list[dg.ScheduleDefinition]]:
+    """A sensor per connection, the automation sensor and the schedule.
+
+    Connection sensors only look and report, so they always run. The automation sensor acts on what they report: it is the one switch.
+    """
+    config = graph.project.config.automation
+    running = dg.DefaultSensorStatus.RUNNING if config.enabled else dg.DefaultSensorStatus.STOPPED
+    selection = dg.AssetSelection.all() if not graph.prefix else dg.AssetSelection.key_prefixes(list(graph.prefix))
+    automation = dg.AutomationConditionSensorDefinition(
+        graph.name("default_automation_condition_sensor"), target=selection, default_status=running, minimum_interval_seconds=MINIMUM_SECONDS
+    )
+    schedule = dg.ScheduleDefinition(
+        name=graph.name("daily_refresh"),
+        job=jobs[0],
+        cron_schedule=config.schedule,
+        execution_timezone=graph.project.config.calendar,
+        default_status=dg.DefaultScheduleStatus.RUNNING if config.enabled else dg.DefaultScheduleStatus.STOPPED,
+        description="Refreshes everything once a day, whatever the sensors saw.",
+    )
+    return [*(_connection_sensor(graph, node) for node in graph.connections if not node.error), automation], [schedule]
+
+
+def _connection_sensor(graph: Graph, node: ConnectionNode) -> dg.SensorDefinition:
+    @dg.sensor(
+        name=graph.name(f"{node.name}_watermarks"),
+        minimum_interval_seconds=max(MINIMUM_SECONDS, int(node.config.poll.total_seconds())),
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description=f"Asks {node.name} whether it has something new, and reports it on its source assets.",
+        target=None,
+    )
+    def watermarks(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
+        seen: dict[str, str] = json.loads(context.cursor) if context.cursor else {}
+        source = graph.source(node.name)
+        with graph.context(graph.project.config.as_of or datetime.now(UTC)) as connector_context:
+            now = {s.definition.name: source.watermark(s.definition.name, connector_context) for s in node.streams}
+        known = {s.definition.name: seen.get(s.definition.name) or _landed_watermark(context, graph, s) for s in node.streams}
+        changed = [s for s in node.streams if now[s.definition.name] != known[s.definition.name]]
+        if not changed and seen == now:
+            return dg.SkipReason(f"nothing new in {', '.join(now)}")
+        events = [
+            dg.AssetMaterialization(graph.asset_key(source_key(s)), metadata={WATERMARK: now[s.definition.name]}) for s in changed
+        ]
+        return dg.SensorResult(asset_events=events, cursor=json.dumps(now))
+
+    return watermarks
+
+
+def _landed_watermark(context: dg.SensorEvaluationContext, graph: Graph, stream: StreamSource) -> str | None:
+    """How far the source had come when the raw table was last landed."""
+    event = context.instance.get_latest_materialization_event(graph.asset_key(stream.key))
+    materialization = event.asset_materialization if event else None
+    entry = materialization.metadata.get(WATERMARK) if materialization else None
+    return str(entry.value) if entry else None

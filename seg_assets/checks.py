@@ -1,0 +1,142 @@
+"""Asset checks, derived from the schema: a table that breaks a promise stops everything downstream of it.
+
+https://docs.dagster.io/guides/test/asset-checks. Blocking checks guard contracts; the others warn about change.
+"""
+
+from collections.abc import Iterator
+
+import dagster as dg
+import ibis
+
+from seg_assets.assets.activation import activation_keys
+from seg_assets.assets.segments import segments_of
+from seg_assets.graph import DestinationNode, Graph
+from seg_assets.io_managers import table_shape
+from seg_assets.schema.quality import measure
+from seg_assets.schema.tables import PERSON_CONSENTS, QUARANTINE
+from seg_assets.schema.types import Table
+from seg_assets.segments.tables import HEALTH
+
+LARGEST_DROP = 0.5
+"""Share of its rows a table may lose from one version to the next without a warning."""
+QUARANTINE_SHARE = 0.05
+"""Quarantined rows by rows read above which a warning is due."""
+
+CONTRACT = ("columns", "primary_key", "required_values", "ranges")
+
+
+def build_checks(graph: Graph) -> list[dg.AssetChecksDefinition]:
+    """The contract and volume of every canonical table, and what is special to some."""
+    keys = [key for key in graph.tables if key[0] != "activation"]
+    delivered = [key for node in graph.destinations for key in activation_keys(graph, node).values()]
+    special = [_quarantine_share(graph), _stale_segments(graph)]
+    per_destination = [check for node in graph.destinations for check in (_consent(graph, node), _outcomes(graph, node))]
+    return [*(_contract(graph, key) for key in [*keys, *delivered]), *special, *per_destination]
+
+
+def _contract(graph: Graph, key: tuple[str, ...]) -> dg.AssetChecksDefinition:
+    table, asset = graph.tables[table_shape(key)], graph.asset_key(key)
+    specs = [dg.AssetCheckSpec(name, asset=asset, blocking=True, description=_DESCRIPTIONS[name]) for name in CONTRACT]
+    volume = dg.AssetCheckSpec("volume", asset=asset, description=f"The table has not lost more than {LARGEST_DROP:.0%} of its rows at once.")
+
+    @dg.multi_asset_check(name=graph.name("__".join([*key, "contract"])), specs=[*specs, volume])
+    def contract() -> Iterator[dg.AssetCheckResult]:
+        quality = measure(graph.lake.read(key), table)
+        missing = {name: n for name, n in quality.missing.items() if n}
+        outside = {name: n for name, n in quality.out_of_range.items() if n}
+        wrong = _wrong_columns(graph, key, table)
+        yield _result(asset, "columns", not wrong, {"wrong": dg.MetadataValue.json(wrong)})
+        yield _result(asset, "primary_key", quality.repeated_keys == 0, {"repeated_rows": quality.repeated_keys, "rows": quality.rows})
+        yield _result(asset, "required_values", not missing, {"missing": dg.MetadataValue.json(missing)})
+        yield _result(asset, "ranges", not outside, {"outside": dg.MetadataValue.json(outside)})
+        before = _rows_before(graph, key)
+        lost = 1 - quality.rows / before if before else 0.0
+        yield _warning(asset, "volume", lost <= LARGEST_DROP, {"rows": quality.rows, "rows_before": before, "lost_share": round(max(lost, 0.0), 4)})
+
+    return contract
+
+
+_DESCRIPTIONS = {
+    "columns": "The stored columns and types are those of docs/schema.md.",
+    "primary_key": "No two rows share their primary key.",
+    "required_values": "Required columns have a value in every row.",
+    "ranges": "Numbers lie within their bounds.",
+}
+
+
+def _quarantine_share(graph: Graph) -> dg.AssetChecksDefinition:
+    @dg.asset_check(asset=graph.asset_key(QUARANTINE.key), name="share", description=f"At most {QUARANTINE_SHARE:.0%} of what was read is unusable.")
+    def share() -> dg.AssetCheckResult:
+        rows = graph.lake.read(QUARANTINE.key)
+        lost = int(rows.filter(rows.lost == "row").select("source", "slice", "position").distinct().count().execute())
+        read = sum(graph.lake.commit(s.key).rows for c in graph.connections for s in c.streams if graph.lake.exists(s.key))
+        return _warning(None, None, lost <= QUARANTINE_SHARE * max(read, 1), {"unusable_rows": lost, "rows_read": read})
+
+    return share
+
+
+def _stale_segments(graph: Graph) -> dg.AssetChecksDefinition:
+    @dg.asset_check(asset=graph.asset_key(HEALTH.key), name="all_fresh", description="Every segment could be evaluated.")
+    def all_fresh() -> dg.AssetCheckResult:
+        health = graph.lake.read(HEALTH.key)
+        stale = health.filter(health.stale).select("segment", "error").to_pyarrow().to_pylist()
+        return _warning(None, None, not stale, {"stale": dg.MetadataValue.json({row["segment"]: row["error"] for row in stale})})
+
+    return all_fresh
+
+
+def _consent(graph: Graph, node: DestinationNode) -> dg.AssetChecksDefinition:
+    key = activation_keys(graph, node)["plan"]
+
+    @dg.asset_check(
+        asset=graph.asset_key(key),
+        name="consent",
+        blocking=True,
+        additional_deps=[graph.asset_key(PERSON_CONSENTS.key)],
+        description="Nobody is added or updated without having granted every purpose the segment needs.",
+    )
+    def consent() -> dg.AssetCheckResult:
+        planned, consents = graph.lake.read(key), graph.lake.read(PERSON_CONSENTS.key)
+        sent = planned.filter(planned.blocked.isnull(), planned["op"].isin(["add", "update"]))
+        granted = consents.filter(consents.granted)
+        needs = [(name, purpose) for name, segment in segments_of(graph).segments.items() for purpose in segment.needs]
+        wrong = 0
+        for name, purpose in needs:
+            allowed = granted.filter(granted.purpose == purpose)
+            wrong += int(sent.filter(sent.audience == name).anti_join(allowed, "person_id").count().execute())
+        return dg.AssetCheckResult(passed=wrong == 0, metadata={"without_consent": wrong, "checked": int(sent.count().execute())})
+
+    return consent
+
+
+def _outcomes(graph: Graph, node: DestinationNode) -> dg.AssetChecksDefinition:
+    key = activation_keys(graph, node)["receipts"]
+
+    @dg.asset_check(asset=graph.asset_key(key), name="outcomes", description="Nothing is in doubt, nothing was rejected.")
+    def outcomes() -> dg.AssetCheckResult:
+        receipts = graph.lake.read(key)
+        counts = {r["state"]: r["n"] for r in receipts.group_by("state").aggregate(n=ibis._.count()).to_pyarrow().to_pylist()}
+        return _warning(None, None, not set(counts) - {"acked"}, {"states": dg.MetadataValue.json(counts)})
+
+    return outcomes
+
+
+def _wrong_columns(graph: Graph, key: tuple[str, ...], table: Table) -> dict[str, str]:
+    stored = graph.lake.schema(key)
+    wanted = table.schema
+    wrong = {name: "missing" for name in wanted.names if name not in stored}
+    wrong |= {name: "not in the schema" for name in stored.names if name not in wanted}
+    return wrong | {name: f"{stored[name]}, not {wanted[name]}" for name in wanted.names if name in stored and stored[name] != wanted[name]}
+
+
+def _rows_before(graph: Graph, key: tuple[str, ...]) -> int:
+    version = graph.lake.delta(key).version()
+    return int(graph.lake.read(key, version=version - 1).count().execute()) if version else 0
+
+
+def _result(asset: dg.AssetKey, name: str, passed: bool, metadata: dict) -> dg.AssetCheckResult:
+    return dg.AssetCheckResult(asset_key=asset, check_name=name, passed=bool(passed), metadata=metadata)
+
+
+def _warning(asset: dg.AssetKey | None, name: str | None, passed: bool, metadata: dict) -> dg.AssetCheckResult:
+    return dg.AssetCheckResult(asset_key=asset, check_name=name, passed=bool(passed), severity=dg.AssetCheckSeverity.WARN, metadata=metadata)

@@ -1,0 +1,13 @@
+"""Jobs: what people and schedules launch. https://docs.dagster.io/guides/build/jobs"""
+
+from __future__ import annotations
+
+import dagster as dg
+
+from seg_assets.graph import Graph
+
+
+def build_jobs(graph: Graph) -> list[dg.UnresolvedAssetJobDefinition]:
+    """`refresh`: everything, from sources to receipts."""
+    everything = dg.AssetSelection.all() if not graph.prefix else dg.AssetSelection.key_prefixes(list(graph.prefix))
+    return [dg.define_asset_job(graph.name("refresh"), everything, description="Refreshes the whole graph, from sources to receipts.")]
