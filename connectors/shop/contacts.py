@@ -36,7 +36,7 @@ def crm(config: ShopConfig, who: Population, until: int, start: int) -> tuple[pa
     copy = np.concatenate([np.zeros(int(has.sum()), dtype=bool), np.ones(int(twice.sum()), dtype=bool)])
     m = len(person)
     defects = plan(rng, m, CRM_RATES, config.dirt)
-    created = who.joined[person] + np.where(copy, 20 + 300 * rng.random(m), rng.random(m) * 2) * DAY
+    created = who.joined[person] + np.where(copy, 20 + 300 * rng.random(m), rng.random(m) * 2 * who.account[person]) * DAY
     created = created.astype(np.int64)
     knows_account = who.account[person] & ~copy & (rng.random(m) < 0.6)
     reach = rng.random(m)

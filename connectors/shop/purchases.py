@@ -89,8 +89,10 @@ def purchases(config: ShopConfig, block: int, by: Shopper) -> tuple[Orders, Inst
     order = np.lexsort((start, who))
     who, start, last = who[order], start[order], last[order]
     alive_until = np.full(len(by.joined), NEVER)
-    gone = np.flatnonzero(last)
-    alive_until[who[gone]] = start[gone] + HOUR
+    gone = np.zeros(len(by.joined), dtype=bool)
+    gone[who[last]] = True
+    final = np.flatnonzero(np.append(who[1:] != who[:-1], True)[: len(who)] & gone[who])
+    alive_until[who[final]] = start[final] + HOUR
     n = len(who)
     in_store = np.where(by.taste == TASTES.index("store"), 0.75, 0.10)[who]
     in_app = np.where(by.taste == TASTES.index("app"), 0.7, 0.05)[who] * by.account[who]

@@ -100,9 +100,9 @@ def _devices(rng: np.random.Generator, who: Population, visits: Visits) -> tuple
     mobile = app | (rng.random(n) < who.mobile[person])
     tablet = ~mobile & (person % 7 == 0)
     browser = np.where(app, 2, np.where(mobile, 0, 1))
-    renewed = (visits.start + person * 977_000_000_000) // who.cookie_age[person].astype(np.int64) % 64
-    owner = who.offset + who.device_owner[person]
-    cookie = (owner * 4 + browser) * 64 + np.where(app, 0, renewed)
+    owner = who.device_owner[person]
+    renewed = (visits.start + owner * 977_000_000_000) // who.cookie_age[owner].astype(np.int64) % 64
+    cookie = ((who.offset + owner) * 4 + browser) * 64 + np.where(app, 0, renewed)
     return np.where(mobile, 0, np.where(tablet, 2, 1)).astype(np.int8), app, cookie
 
 

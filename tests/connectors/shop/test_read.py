@@ -12,6 +12,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
@@ -19,6 +20,7 @@ from pydantic import ValidationError
 from connectors.errors import SourceError
 from connectors.shop import seg_sources
 from connectors.shop import source as source_module
+from connectors.shop.__main__ import export
 from connectors.shop.config import ShopConfig
 from connectors.shop.people import people
 from connectors.shop.population import population
@@ -117,7 +119,13 @@ def test_an_earlier_as_of_only_cuts_rows_off(read: Callable, context: Context) -
 def test_nothing_is_delivered_beyond_as_of(read: Callable, context: Context) -> None:
     config = SMALL.model_copy(update={"dirt": 0.0})
     now = at(context, 2025, 12, 24, 18)
-    for stream, column in (("email", "event_time"), ("mentions", "mention_time"), ("crm", "created_at"), ("crm", "updated_at"), ("storefront", "updated_at")):
+    for stream, column in (
+        ("email", "event_time"),
+        ("mentions", "mention_time"),
+        ("crm", "created_at"),
+        ("crm", "updated_at"),
+        ("storefront", "updated_at"),
+    ):
         for table in read(config, stream, now).values():
             assert all(t <= now.as_of for t in table[column].to_pylist()), (stream, column)
     assert all(t <= "2025-12-24T18:00:00.000Z" for table in read(config, "tracking", now).values() for t in table["event_time"].to_pylist())
@@ -209,9 +217,15 @@ def test_no_truth_is_written_unless_asked_for(tmp_path: Path, context: Context) 
 
 
 def test_the_command_exports_every_slice_and_the_truth(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "connectors.shop", "--customers", "50", "--end", "2025-08-15", "--out", str(tmp_path)]
-    done = subprocess.run(command, cwd=Path(__file__).parents[3], capture_output=True, text=True, check=True)
-    assert "tracking" in done.stdout
+    done = CliRunner().invoke(export, ["--customers", "50", "--end", "2025-08-15", "--out", str(tmp_path)])
+    assert done.exit_code == 0
+    assert "tracking" in done.output
     assert {p.name for p in (tmp_path / "tracking").iterdir()} == {"2025-07.parquet", "2025-08.parquet"}
     assert pq.read_table(tmp_path / "truth" / "persons.parquet").num_rows == 50
     assert not list(tmp_path.rglob("*.partial"))
+
+
+def test_the_command_explains_bad_settings(tmp_path: Path) -> None:
+    done = CliRunner().invoke(export, ["--end", "2020-01-01", "--out", str(tmp_path)])
+    assert done.exit_code == 2
+    assert "is before start" in done.output
