@@ -20,7 +20,7 @@ from seg_assets.segments.compile import Atom, Facts, rules_of, scene_of
 from seg_assets.segments.definitions import SegmentSet
 from seg_assets.segments.health import health_table
 from seg_assets.segments.judge import judge
-from seg_assets.segments.scene import Cuts, Scene, left_joined, union
+from seg_assets.segments.scene import Cuts, left_joined, union
 from seg_assets.segments.tables import CHANGES, MEMBERSHIPS
 from seg_assets.segments.times import timestamp
 from seg_assets.segments.workspace import Workspace, rows_table
@@ -101,11 +101,17 @@ def passes(segments: SegmentSet) -> list[list[str]]:
     return groups
 
 
-def verdicts(segments: SegmentSet, names: Sequence[str], scene: Scene) -> ir.Table:
-    """One row per person with a boolean per named segment: the compiled expression alone, without reasons. Lazy."""
-    facts = Facts(rules_of(segments.closure(names)), scene)
+def verdicts(
+    segments: SegmentSet, *, persons: ir.Table, events: ir.Table, consents: ir.Table | None, as_of: dt.datetime, cuts: Cuts | None = None
+) -> ir.Table:
+    """The compiled expression alone, lazy: one row per person with a boolean per segment, no reasons.
+
+    Args:
+        segments, persons, events, consents, as_of, cuts: as for `evaluate`.
+    """
+    facts = Facts(rules_of(segments), scene_of(segments, persons, events, consents, as_of.astimezone(dt.UTC), given=cuts))
     table = facts.table()
-    return table.select("person_id", **{name: facts.verdict(table, name) for name in names})
+    return table.select("person_id", **{name: facts.verdict(table, name) for name in facts.rules})
 
 
 def _previous(previous: ir.Table | None, work: Workspace) -> ir.Table:

@@ -199,7 +199,7 @@ def _entries(facts: Facts, atom: Atom, table: ir.Table, wanted: bool) -> list[ir
     if isinstance(leaf, Did):
         return [entry(leaf_text(leaf), met, table[name], count_text(leaf.count), events)]
     if isinstance(leaf, Then):
-        return [entry(leaf_text(leaf), met, met.ifelse("yes", "no"), "yes", events)]
+        return [entry(leaf_text(leaf), met, met.ifelse("complete", "not complete"), "complete", events)]
     below = []
     for did, column in clauses(leaf).items():
         number = table[f"{name}_{column}"].fill_null(0)
