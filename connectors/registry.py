@@ -166,12 +166,16 @@ def _built_ins() -> list[_Candidate]:
 
 
 def _packages() -> list[_Candidate]:
-    found = []
-    for point in importlib.metadata.entry_points(group=ENTRY_POINT_GROUP):
-        dist = point.dist
-        origin = f"{dist.name} {dist.version}" if dist else point.value
-        found.append(_Candidate(point.name, "package", origin, point.load, dist.name if dist else None))
-    return sorted(found, key=lambda one: (one.name, one.origin))
+    """Entry points, distribution by distribution: broken metadata of one, even an unrelated one, must not hide the others."""
+    found: dict[tuple[str, str], _Candidate] = {}
+    for dist in importlib.metadata.distributions():
+        try:
+            for point in dist.entry_points.select(group=ENTRY_POINT_GROUP):
+                one = _Candidate(point.name, "package", f"{dist.name} {dist.version}", point.load, dist.name)
+                found.setdefault((_normal(dist.name), point.name), one)  # like an import, the first on the path wins
+        except Exception as error:
+            _log.warning("the metadata of an installed distribution can't be read, its plug-ins are unknown: %s", _described(error))
+    return sorted(found.values(), key=lambda one: (one.name, one.origin))
 
 
 def _project_files(folder: Path | None) -> list[_Candidate]:

@@ -1,7 +1,7 @@
 """CSV (RFC 4180, any delimiter) as tables of strings, line by line, so that damage costs only the lines it is on.
 
 A record over several lines counts only when it is strictly well-formed (closed quotes, no bare quotes, the right number of fields). Otherwise
-its first line is rejected and reading goes on with the next one: a stray quote can't swallow the intact lines after it.
+its first line is rejected and reading goes on with the next one: a single stray quote can't swallow the one-line records after it.
 """
 
 from __future__ import annotations

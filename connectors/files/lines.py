@@ -50,21 +50,27 @@ class Lines:
             if "\0" in text or not _encodable(text):
                 self.dirty = True
             pending += text
+            end = end or _line_end(pending)
             if not end:
-                end = "\r" if "\n" not in pending and "\r" in pending[:-1] else "\n"
+                continue
             *complete, pending = pending.split(end)
             if complete:
                 yield [line[: MAX_RECORD + 1] + end for line in complete]
             pending = pending[: MAX_RECORD + 1]
+        if not end and "\r" in pending:
+            *complete, pending = pending.split("\r")
+            yield [f"{line}\r" for line in complete]
         if pending and not self.cut_off:
             yield [pending]
 
     def _texts(self, file: BufferedIOBase, encoding: str) -> Iterator[str]:
         block = self._block(file)
+        while len(block) < len(codecs.BOM_UTF8) and (more := self._block(file)):
+            block += more
         name, skip = _resolved(encoding, block)
         codec, errors = _CODECS[name]
         decoder = codecs.getincrementaldecoder(codec)(errors)
-        block = block[skip:]
+        block = block[skip:] or self._block(file)
         while block:
             yield decoder.decode(block)
             block = self._block(file)
@@ -106,6 +112,13 @@ def text_fault(text: str) -> str:
     if "\0" in text:
         return "holds a NUL character (is the file UTF-16, or was it cut off by a crash?)"
     return "" if _encodable(text) else "holds bytes that are not valid in the file's encoding"
+
+
+def _line_end(text: str) -> str:
+    """What ends the lines of a file that begins with `text`, or "" where that can't be told yet."""
+    if "\n" in text:
+        return "\n"
+    return "\r" if len(text) > BLOCK and "\r" in text[:-1] else ""
 
 
 def _encodable(text: str) -> bool:

@@ -90,7 +90,7 @@ class _Reading:
             del self._files[slice]
             yield Page(slice, cursor=self._cursor() if position % every == 0 or position == slices else None)
         if self._unreadable:
-            raise SourceError(f"{len(self._unreadable)} file(s) can't be read: {'; '.join(self._unreadable[:5])}", hint="all others were")
+            raise SourceError(f"{len(self._unreadable)} file(s) can't be read: {'; '.join(self._unreadable[:5])}", hint="all other files were read")
 
     def _is_changed(self, one: Found) -> bool:
         """Whether the file must be read; one with a new time but the same content need not. Notes files that can't be opened."""
@@ -113,14 +113,13 @@ class _Reading:
         try:
             before = _signs(one)
             content = "" if one.refused else _content(one.path)
-            held: Page | None = None
-            for page in self._pages_of(one):
-                if held:
-                    yield held
+            pages = self._pages_of(one)
+            held = next(pages)
+            for page in pages:
+                yield held
                 held = page
             _expect_unchanged(one, before)
             self._files[one.slice] = [*before, content]
-            assert held is not None
             yield replace(held, cursor=self._cursor() if with_cursor else None)
             if held.parquet:
                 _expect_unchanged(one, before)

@@ -183,6 +183,16 @@ def test_an_entry_point_that_leads_nowhere_is_named(package):
     assert "files" in registry.sources
 
 
+def test_broken_metadata_of_another_distribution_hides_nobody(package, tmp_path, monkeypatch, caplog):
+    package("seg-acme", GOOD.format(id="acme"))
+    info = tmp_path / "broken" / "broken-1.0.dist-info"
+    info.mkdir(parents=True)
+    (info / "entry_points.txt").write_text("[anything]\nno equals sign\n")
+    monkeypatch.syspath_prepend(str(info.parent))
+    assert "acme" in load_registry().sources
+    assert "its plug-ins are unknown" in caplog.text
+
+
 def test_of_two_packages_with_one_id_the_first_by_name_wins(package):
     package("seg-b", GOOD.format(id="acme"))
     package("seg-a", GOOD.format(id="acme"))

@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 
 from connectors.errors import SourceError
 
+blocks = st.sampled_from([1, 2, 7, 64, 1 << 20])
+"""Bytes read at once: every law holds wherever a block ends."""
 each_example_overwrites_the_file = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 
 
@@ -223,38 +225,64 @@ texts = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=
 tables = st.integers(2, 5).flatmap(lambda width: st.lists(st.lists(texts, min_size=width, max_size=width), max_size=12))
 
 
-@given(rows=tables, delimiter=st.sampled_from(",;\t|"), quoting=st.sampled_from([csv.QUOTE_MINIMAL, csv.QUOTE_ALL]))
+@given(
+    rows=tables,
+    delimiter=st.sampled_from(",;\t|"),
+    quoting=st.sampled_from([csv.QUOTE_MINIMAL, csv.QUOTE_ALL]),
+    encoding=st.sampled_from(["utf-8", "utf-8-sig", "utf-16"]),
+    block=blocks,
+)
 @each_example_overwrites_the_file
-def test_what_the_csv_module_writes_reads_back_exactly(read_bytes, rows, delimiter, quoting):
+def test_what_the_csv_module_writes_reads_back_exactly(read_bytes, rows, delimiter, quoting, encoding, block):  # noqa: PLR0917
     width = len(rows[0]) if rows else 2
     header = [f"c{n}" for n in range(width)]
     text = io.StringIO(newline="")
     csv.writer(text, delimiter=delimiter, quoting=quoting).writerows([header, *rows])
-    table = read_bytes(text.getvalue().encode(), delimiter=delimiter)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("connectors.files.lines.BLOCK", block)
+        table = read_bytes(text.getvalue().encode(encoding), delimiter=delimiter)
     assert table.rows == [{name: value or None for name, value in zip(header, row, strict=True)} for row in rows]
     assert not table.reasons
 
 
 contained = st.sampled_from([b'%d,"x"y,z', b"%d,\xff,z", b"%d,x", b"%d,x,y,z", b"%d,x\0,z", b"\xff\xfe%d", b'%d,"a,b"', b"%d,x\r,z"])
 unclosed = st.sampled_from([b'%d,"', b'"%d,x', b'%d,a"b,"c', b'%d,"",",', b'"%d', b'%d,"""', b'%d,,"x', b'%d,","'])
-words = st.text(string.ascii_letters + ' ,;"é\r\n', max_size=6)
-intact_or_contained = st.one_of(st.tuples(words, words), contained)
+words = st.text(string.ascii_letters + ' ,;"é', max_size=6)
+texts_over_lines = st.text(string.ascii_letters + ' ,;"é\r\n', max_size=6)
 
 
-@given(before=st.lists(intact_or_contained, max_size=8), stray=st.lists(unclosed, max_size=1), after=st.lists(intact_or_contained, max_size=8))
-@each_example_overwrites_the_file
-def test_a_damaged_line_never_loses_or_changes_an_intact_one(read_bytes, before, stray, after):
-    """At most one quote stays open: text between two of them would be a sound quoted field."""
-    content, intact, damaged = [b"id,a,b"], [], 0
-    for n, line in enumerate([*before, *stray, *after]):
+def read_damaged(read_bytes, lines, block):
+    """Writes intact records (tuples) and damaged lines (bytes); returns the table, the rows of the intact ones and the number of others."""
+    content, intact = [b"id,a,b"], []
+    for n, line in enumerate(lines):
         if isinstance(line, bytes):
             content.append(line % n)
-            damaged += 1
-        else:
-            text = io.StringIO(newline="")
-            csv.writer(text).writerow([n, *line])
-            content.append(text.getvalue().removesuffix("\r\n").encode())
-            intact.append({"id": str(n), "a": line[0] or None, "b": line[1] or None})
-    table = read_bytes(b"\n".join(content))
+            continue
+        text = io.StringIO(newline="")
+        csv.writer(text).writerow([n, *line])
+        content.append(text.getvalue().removesuffix("\r\n").encode())
+        intact.append({"id": str(n), "a": line[0] or None, "b": line[1] or None})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("connectors.files.lines.BLOCK", block)
+        table = read_bytes(b"\n".join(content))
+    return table, intact, len(lines) - len(intact)
+
+
+@given(st.lists(st.one_of(st.tuples(texts_over_lines, texts_over_lines), contained), max_size=15), blocks)
+@each_example_overwrites_the_file
+def test_a_damaged_line_never_loses_or_changes_an_intact_record(read_bytes, lines, block):
+    table, intact, damaged = read_damaged(read_bytes, lines, block)
+    assert table.rows == intact
+    assert len(table.reasons) == damaged
+
+
+one_line = st.lists(st.one_of(st.tuples(words, words), contained), max_size=8)
+
+
+@given(one_line, unclosed, one_line, blocks)
+@each_example_overwrites_the_file
+def test_a_quote_left_open_never_loses_or_changes_an_intact_line(read_bytes, before, stray, after, block):
+    """Records on one line each, and one stray quote: with a second one the text between them would be a sound quoted field."""
+    table, intact, damaged = read_damaged(read_bytes, [*before, stray, *after], block)
     assert table.rows == intact
     assert len(table.reasons) == damaged

@@ -22,7 +22,6 @@ def parquet(project):
 
 def test_a_sound_file_is_handed_over_as_it_is(parquet, context):
 
-
     path = parquet()
     source = FilesSource(FilesSource.config_model(path="data/*.parquet"))
     (page,) = source.read("rows", None, context)
