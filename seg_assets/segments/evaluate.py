@@ -11,6 +11,7 @@ from decimal import Decimal
 from functools import cached_property
 
 import ibis
+import ibis.expr.operations as ops
 import ibis.expr.types as ir
 
 from seg_assets.errors import SegmentError
@@ -82,7 +83,17 @@ def evaluate(
     if as_of.tzinfo is None:
         raise SegmentError("as_of has no time zone", hint="pass an aware datetime")
     with Workspace() as work:
-        run = _Run(segments, persons, events, consents, as_of.astimezone(dt.UTC), _previous(previous, work), dict(cuts or {}), clock, work)
+        run = _Run(
+            segments,
+            _settled(persons, work),
+            _settled(events, work),
+            consents,
+            as_of.astimezone(dt.UTC),
+            _previous(previous, work),
+            dict(cuts or {}),
+            clock,
+            work,
+        )
         for names in passes(segments):
             run.evaluate(names)
         return run.result()
@@ -112,6 +123,11 @@ def verdicts(
     facts = Facts(rules_of(segments), scene_of(segments, persons, events, consents, as_of.astimezone(dt.UTC), given=cuts))
     table = facts.table()
     return table.select("person_id", **{name: facts.verdict(table, name) for name in facts.rules})
+
+
+def _settled(table: ir.Table, work: Workspace) -> ir.Table:
+    """A computed input, computed once; a stored one is read where it is."""
+    return table if isinstance(table.op(), ops.PhysicalTable) else work.keep(table)
 
 
 def _previous(previous: ir.Table | None, work: Workspace) -> ir.Table:
@@ -184,8 +200,8 @@ class _Run:
             cause = ibis.literal("definition" if self._edited(name, hashes[name]) else "data")
             change = moved.member.ifelse("entered", "left")
             changes.append(_shaped(moved.mutate(change=change, as_of=now, cause=cause, reason=moved.reasons, **identity), CHANGES.schema))
-        memberships = kept.keep(union(members or [self.previous.limit(0)]).order_by("segment", "person_id"))
-        log = kept.keep(union(changes).order_by("segment", "person_id"))
+        memberships = kept.keep(union(members or [self.previous.limit(0)])).order_by("segment", "person_id")
+        log = kept.keep(union(changes)).order_by("segment", "person_id")
         health = health_table(
             self.segments, memberships, log, self.persons.count(), errors=errors, costs=self.costs, cuts=self.cuts, as_of=self.as_of
         )

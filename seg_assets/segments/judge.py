@@ -67,4 +67,4 @@ def next_flips(
         parts = [
             rows.select("person_id", "member", segment=ibis.literal(name), valid_until=timestamp(rows.valid_until)) for name, rows in judged.items()
         ]
-        return kept.keep(union(parts).order_by("segment", "person_id")), kept
+        return kept.keep(union(parts)).order_by("segment", "person_id"), kept
