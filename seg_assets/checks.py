@@ -28,7 +28,7 @@ CONTRACT = ("columns", "primary_key", "required_values", "ranges")
 def build_checks(graph: Graph) -> list[dg.AssetChecksDefinition]:
     """The contract and volume of every canonical table, and what is special to some."""
     keys = [key for key in graph.tables if key[0] != "activation"]
-    delivered = [key for node in graph.destinations for key in activation_keys(graph, node).values()]
+    delivered = [key for node in graph.destinations for key in activation_keys(node).values()]
     special = [_quarantine_share(graph), _stale_segments(graph)]
     per_destination = [check for node in graph.destinations for check in (_consent(graph, node), _outcomes(graph, node))]
     return [*(_contract(graph, key) for key in [*keys, *delivered]), *special, *per_destination]
@@ -86,7 +86,7 @@ def _stale_segments(graph: Graph) -> dg.AssetChecksDefinition:
 
 
 def _consent(graph: Graph, node: DestinationNode) -> dg.AssetChecksDefinition:
-    key = activation_keys(graph, node)["plan"]
+    key = activation_keys(node)["plan"]
 
     @dg.asset_check(
         asset=graph.asset_key(key),
@@ -110,7 +110,7 @@ def _consent(graph: Graph, node: DestinationNode) -> dg.AssetChecksDefinition:
 
 
 def _outcomes(graph: Graph, node: DestinationNode) -> dg.AssetChecksDefinition:
-    key = activation_keys(graph, node)["receipts"]
+    key = activation_keys(node)["receipts"]
 
     @dg.asset_check(asset=graph.asset_key(key), name="outcomes", description="Nothing is in doubt, nothing was rejected.")
     def outcomes() -> dg.AssetCheckResult:

@@ -45,9 +45,7 @@ COMMITTED = sa.Table(
     sa.Column("generation", sa.Integer, nullable=False),
 )
 
-COMMITTED_SCHEMA = pa.schema(
-    [("audience", pa.string()), ("person_id", pa.int64()), ("payload_hash", pa.string()), ("generation", pa.int64())]
-)
+COMMITTED_SCHEMA = pa.schema([("audience", pa.string()), ("person_id", pa.int64()), ("payload_hash", pa.string()), ("generation", pa.int64())])
 OPS_SCHEMA = pa.schema(
     [("op_id", pa.string()), ("op", pa.string()), ("audience", pa.string()), ("person_id", pa.int64()), ("state", pa.string()),
      ("reason", pa.string()), ("as_of", pa.string())]

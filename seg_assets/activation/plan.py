@@ -112,9 +112,7 @@ def plan(
     return refused.mutate(blocked=reason).select(*PLAN.schema.names).cast(dict(PLAN.schema))
 
 
-def _desired(
-    target: Target, audiences: Sequence[Audience], memberships: ir.Table, people: ir.Table, reach: ir.Table, consents: ir.Table
-) -> ir.Table:
+def _desired(target: Target, audiences: Sequence[Audience], memberships: ir.Table, people: ir.Table, reach: ir.Table, consents: ir.Table) -> ir.Table:
     """audience, person_id, payload_hash, blocked: every member, with what the destination shall hold."""
     members = memberships.filter(memberships.segment.isin([a.segment for a in audiences]))
     if "holdout" in members.columns:

@@ -19,7 +19,7 @@ from seg_assets.segments.tables import HEALTH, MEMBERSHIPS
 KNOWN = {"profiles": PROFILES, "features": FEATURES, "engagement": ENGAGEMENT, "rfm": RFM, "assignments": ASSIGNMENTS, "personas": PERSONAS}
 
 
-def activation_keys(graph: Graph, node: DestinationNode) -> dict[str, tuple[str, str, str, str]]:
+def activation_keys(node: DestinationNode) -> dict[str, tuple[str, str, str, str]]:
     """Lake keys of a destination's plan, delivery and receipts."""
     name = node.object.name if node.object else "unavailable"
     return {part: ("activation", node.name, name, part) for part in ("plan", "delivery", "receipts")}
@@ -31,7 +31,7 @@ def build_activation_assets(graph: Graph) -> list[dg.AssetsDefinition]:
 
 
 def _destination(graph: Graph, node: DestinationNode) -> list[dg.AssetsDefinition]:
-    keys = activation_keys(graph, node)
+    keys = activation_keys(node)
     kinds = {*(node.connector.meta.kinds[:1] if node.connector else ("broken",)), "delta"}
     tags = {"connector": node.config.connector, "destination": node.name}
     broken = f"Broken: {node.error} " if node.error else ""
@@ -48,7 +48,7 @@ def _destination(graph: Graph, node: DestinationNode) -> list[dg.AssetsDefinitio
         ins={**known, **vault_in, **gate_ins},
     )
     def activation_plan(
-        context: dg.AssetExecutionContext, memberships: ir.Table, health: ir.Table, consents: ir.Table, vault: ir.Table, **known: ir.Table
+        memberships: ir.Table, health: ir.Table, consents: ir.Table, vault: ir.Table, **known: ir.Table
     ) -> dg.MaterializeResult[ir.Table]:
         planned = _planned(graph, node, memberships, health, consents, vault, everything_known(**known)).cache()
         counts = planned.group_by("op", blocked=planned.blocked.fill_null("")).aggregate(n=planned.count()).to_pyarrow().to_pylist()
@@ -72,9 +72,7 @@ def _destination(graph: Graph, node: DestinationNode) -> list[dg.AssetsDefinitio
     ) -> dg.MaterializeResult[ir.Table]:
         return _delivered(context, graph, node, planned, everything_known(**known), vault)
 
-    @dg.asset(
-        **asset_arguments(graph, keys["receipts"], RECEIPTS, kinds=kinds, code=[deliver], tags=tags), deps=[graph.asset_key(keys["delivery"])]
-    )
+    @dg.asset(**asset_arguments(graph, keys["receipts"], RECEIPTS, kinds=kinds, code=[deliver], tags=tags), deps=[graph.asset_key(keys["delivery"])])
     def activation_receipts() -> dg.MaterializeResult[ir.Table]:
         return dg.MaterializeResult(value=_receipts(graph, node))
 
@@ -137,7 +135,7 @@ def _delivered(
     if result.stopped:
         raise DeliveryError(f"destination {target.destination}: {result.stopped}", hint="nothing is lost: the next delivery sends the rest")
     receipts = _receipts(graph, node)
-    return dg.MaterializeResult(value=receipts.filter(receipts.at == ibis.literal(as_of)), metadata=_delivery_metadata(result))
+    return dg.MaterializeResult(value=receipts.filter(receipts.at == ibis.literal(as_of)), metadata=_delivery_metadata(result, planned))
 
 
 def _receipts(graph: Graph, node: DestinationNode) -> ir.Table:
@@ -157,8 +155,16 @@ def _plan_metadata(counts: list[dict]) -> dict[str, object]:
     }
 
 
-def _delivery_metadata(result: Delivered) -> dict[str, object]:
+def _delivery_metadata(result: Delivered, planned: ir.Table) -> dict[str, object]:
+    from seg_assets.report.canvas import as_markdown
+    from seg_assets.report.flows import delivery_funnel
+
+    figures = planned.aggregate(planned=planned.count(), blocked=planned.blocked.notnull().sum()).to_pyarrow().to_pylist()[0]
+    counts = {"planned": figures["planned"], "blocked": figures["blocked"] or 0}
+    counts |= {"acked": result.verdicts.get("acked", 0), "rejected": result.verdicts.get("rejected", 0)}
+    counts["pending"] = counts["planned"] - counts["blocked"] - counts["acked"] - counts["rejected"]
     return {
+        "funnel": dg.MetadataValue.md(as_markdown(delivery_funnel(counts), "Delivery")),
         "dry_run": False,
         "sent": result.sent,
         **{v.value: result.verdicts.get(v.value, 0) for v in Verdict},

@@ -1,5 +1,7 @@
 """clusters/*: who is alike, and what the groups are like."""
 
+from collections.abc import Iterator
+
 import dagster as dg
 import ibis.expr.types as ir
 import pyarrow as pa
@@ -14,41 +16,62 @@ NEXT_ID = "next_cluster_id"
 
 
 def build_cluster_assets(graph: Graph) -> list[dg.AssetsDefinition]:
-    """Assignments and personas."""
-    described = {"features": FEATURES, "engagement": ENGAGEMENT, "rfm": RFM}
-    ins = {name: dg.AssetIn(graph.asset_key(table.key)) for name, table in described.items()}
-    arguments = asset_arguments(graph, ASSIGNMENTS.key, ASSIGNMENTS, kinds=("scikitlearn", "delta"), tags={"stateful": "keeps_cluster_ids"})
+    """Assignments and personas, made together: the map of the one is labelled with the other."""
+    inputs = {"features": FEATURES, "engagement": ENGAGEMENT, "rfm": RFM, "profiles": PROFILES}
+    outputs = {"assignments": ASSIGNMENTS, "personas": PERSONAS}
 
-    @dg.asset(**arguments, ins=ins)
-    def assignments(features: ir.Table, engagement: ir.Table, rfm: ir.Table) -> dg.MaterializeResult[pa.Table]:
-        from seg_assets.clustering.model import ClusteringConfig, fit
-        from seg_assets.report import as_markdown, cluster_map, silhouette_by_k
-
-        settings = graph.project.config.clustering
-        config = ClusteringConfig(settings.features, settings.k.low, settings.k.high, settings.sample, seed=settings.seed)
-        known = people(features, engagement, rfm).select("person_id", *settings.features)
-        lake = graph.lake
-        previous = lake.read(ASSIGNMENTS.key).to_pyarrow() if lake.exists(ASSIGNMENTS.key) else None
-        model = fit(known.to_pyarrow(), config, previous=previous, next_id=int(lake.facts(ASSIGNMENTS.key).get(NEXT_ID, 0)))
-        chosen = next((c for c in model.candidates if c.k == model.k), None)
-        quality = {"silhouette": chosen.silhouette, "calinski_harabasz": chosen.calinski_harabasz, "davies_bouldin": chosen.davies_bouldin} if chosen else {}
-        pictures = {"silhouettes": dg.MetadataValue.md(as_markdown(silhouette_by_k(model.candidates, model.k), "Silhouette by k"))} if chosen else {}
-        return dg.MaterializeResult(value=model.assignments, metadata={"k": model.k, NEXT_ID: model.next_id, "note": model.note, **quality, **pictures})
-
-    @dg.asset(
-        **asset_arguments(graph, PERSONAS.key, PERSONAS, kinds=("python", "delta")),
-        ins={**ins, "assignments": dg.AssetIn(graph.asset_key(ASSIGNMENTS.key)), "profiles": dg.AssetIn(graph.asset_key(PROFILES.key))},
+    @dg.multi_asset(
+        name=graph.name("clusters"),
+        outs={
+            name: dg.AssetOut(**asset_arguments(graph, table.key, table, kinds=("scikitlearn", "delta"), tags={"stateful": "keeps_cluster_ids"}))
+            for name, table in outputs.items()
+        },
+        ins={name: dg.AssetIn(graph.asset_key(table.key)) for name, table in inputs.items()},
     )
-    def cluster_personas(
-        features: ir.Table, engagement: ir.Table, rfm: ir.Table, assignments: ir.Table, profiles: ir.Table
-    ) -> dg.MaterializeResult[pa.Table]:
-        from seg_assets.clustering.personas import personas
+    def clusters(features: ir.Table, engagement: ir.Table, rfm: ir.Table, profiles: ir.Table) -> Iterator[dg.MaterializeResult]:
+        yield from _clustered(graph, people(features, engagement, rfm, profiles))
 
-        described = people(assignments.select("person_id", "cluster_id"), features, engagement, rfm, profiles).to_pyarrow()
-        table = personas(described, currency=graph.project.config.currency)
-        return dg.MaterializeResult(value=table, metadata={"personas": _cards(table)})
+    return [clusters]
 
-    return [assignments, cluster_personas]
+
+def _clustered(graph: Graph, known: ir.Table) -> Iterator[dg.MaterializeResult]:
+    from seg_assets.clustering.model import ClusteringConfig, fit
+    from seg_assets.clustering.personas import personas
+    from seg_assets.clustering.projection import cluster_map
+    from seg_assets.report.canvas import as_markdown
+    from seg_assets.report.clusters import cluster_map as map_picture
+    from seg_assets.report.clusters import persona_profiles, silhouette_by_k
+
+    settings, lake = graph.project.config.clustering, graph.lake
+    config = ClusteringConfig(settings.features, settings.k.low, settings.k.high, settings.sample, seed=settings.seed)
+    described = known.to_pyarrow()
+    previous = lake.read(ASSIGNMENTS.key).to_pyarrow() if lake.exists(ASSIGNMENTS.key) else None
+    model = fit(described, config, previous=previous, next_id=int(lake.facts(ASSIGNMENTS.key).get(NEXT_ID, 0)))
+    members = described.join(model.assignments.select(["person_id", "cluster_id"]), "person_id")
+    found = personas(members, currency=graph.project.config.currency)
+    labels = dict(zip(found["cluster_id"].to_pylist(), found["label"].to_pylist(), strict=True))
+    chosen = next((c for c in model.candidates if c.k == model.k), None)
+    quality = {n: getattr(chosen, n) for n in ("silhouette", "silhouette_sd", "calinski_harabasz", "davies_bouldin")} if chosen else {}
+    pictures = {
+        "map": map_picture(cluster_map(model, described), labels),
+        "silhouettes": silhouette_by_k(model.candidates, model.k, model.note),
+    }
+    yield dg.MaterializeResult(
+        asset_key=graph.asset_key(ASSIGNMENTS.key),
+        value=model.assignments,
+        metadata={
+            "k": model.k,
+            NEXT_ID: model.next_id,
+            **({"note": model.note} if model.note else {}),
+            **quality,
+            **{name: dg.MetadataValue.md(as_markdown(picture, name)) for name, picture in pictures.items()},
+        },
+    )
+    yield dg.MaterializeResult(
+        asset_key=graph.asset_key(PERSONAS.key),
+        value=found,
+        metadata={"personas": _cards(found), "traits": dg.MetadataValue.md(as_markdown(persona_profiles(found), "traits"))},
+    )
 
 
 def _cards(personas: pa.Table) -> dg.MarkdownMetadataValue:

@@ -17,9 +17,7 @@ def build_identity_assets(graph: Graph) -> list[dg.AssetsDefinition]:
     config = graph.project.config.identity
 
     @dg.asset(**asset_arguments(graph, LINKS.key, LINKS, code=[resolve], tags={"stateful": "keeps_person_ids"}), ins=ins)
-    def links(
-        context: dg.AssetExecutionContext, events: ir.Table, contacts: ir.Table, consents: ir.Table, enrichments: ir.Table, mentions: ir.Table
-    ) -> dg.MaterializeResult[ir.Table]:
+    def links(events: ir.Table, contacts: ir.Table, consents: ir.Table, enrichments: ir.Table, mentions: ir.Table) -> dg.MaterializeResult[ir.Table]:
         previous = graph.lake.read(LINKS.key) if graph.lake.exists(LINKS.key) else None
         rules = IdentityRules(config.max_persons_per_identifier, config.max_identifiers)
         found = resolve([events, contacts, consents, enrichments, mentions], graph.project.pseudonym_key, rules, previous)
@@ -31,10 +29,11 @@ def build_identity_assets(graph: Graph) -> list[dg.AssetsDefinition]:
 
     @dg.asset(**asset_arguments(graph, PERSONS.key, PERSONS, code=[persons]), ins=both)
     def identity_persons(links: ir.Table, contacts: ir.Table) -> dg.MaterializeResult[ir.Table]:
-        from seg_assets.report import as_markdown, identity_picture
+        from seg_assets.report.canvas import as_markdown
+        from seg_assets.report.flows import record_counts, records_per_person
 
         rows = persons(links, contacts, graph.project.pseudonym_key).cache()
-        picture = identity_picture(rows.group_by("contacts").aggregate(persons=rows.count()).to_pyarrow())
+        picture = records_per_person(record_counts(rows).to_pyarrow())
         return dg.MaterializeResult(value=rows, metadata={"records_per_person": dg.MetadataValue.md(as_markdown(picture, "Records per person"))})
 
     @dg.asset(**asset_arguments(graph, IDENTITY_CHANGES.key, IDENTITY_CHANGES, code=[changes]), ins={"links": both["links"]})

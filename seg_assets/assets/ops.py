@@ -4,16 +4,16 @@ import dagster as dg
 import pyarrow as pa
 
 from seg_assets.as_of import parse_as_of, run_as_of
+from seg_assets.assets.activation import activation_keys
 from seg_assets.graph import Graph
 from seg_assets.metadata import asset_arguments
 from seg_assets.schema.tables import AUDIENCE_HEALTH
-from seg_assets.assets.activation import activation_keys
 from seg_assets.segments.tables import HEALTH
 
 
 def build_ops_assets(graph: Graph) -> list[dg.AssetsDefinition]:
     """Rows, version and age of every table of the lake."""
-    last = [graph.asset_key(activation_keys(graph, node)["receipts"]) for node in graph.destinations]
+    last = [graph.asset_key(activation_keys(node)["receipts"]) for node in graph.destinations]
 
     @dg.asset(
         **asset_arguments(graph, AUDIENCE_HEALTH.key, AUDIENCE_HEALTH, code=[build_ops_assets]),
@@ -22,7 +22,7 @@ def build_ops_assets(graph: Graph) -> list[dg.AssetsDefinition]:
     def audience_health(context: dg.AssetExecutionContext) -> dg.MaterializeResult[pa.Table]:
         lake, as_of = graph.lake, run_as_of(context, graph)
         rows = []
-        for key in lake.keys():
+        for key in lake.tables():
             stated = lake.facts(key).get("as_of")
             if key != AUDIENCE_HEALTH.key and stated:
                 commit = lake.commit(key)

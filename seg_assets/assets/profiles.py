@@ -11,7 +11,20 @@ from seg_assets.profiles.activity import activity_daily
 from seg_assets.profiles.consents import person_consents
 from seg_assets.profiles.features import favourites, features
 from seg_assets.profiles.profiles import profiles
-from seg_assets.schema.tables import ACTIVITY_DAILY, CONSENTS, CONTACTS, ENRICHMENTS, EVENTS, FEATURES, LINKS, MENTIONS, PERSON_CONSENTS, PERSONS, PROFILES, VAULT
+from seg_assets.schema.tables import (
+    ACTIVITY_DAILY,
+    CONSENTS,
+    CONTACTS,
+    ENRICHMENTS,
+    EVENTS,
+    FEATURES,
+    LINKS,
+    MENTIONS,
+    PERSON_CONSENTS,
+    PERSONS,
+    PROFILES,
+    VAULT,
+)
 from seg_assets.schema.types import Table
 
 
@@ -30,21 +43,22 @@ def build_profile_assets(graph: Graph) -> list[dg.AssetsDefinition]:
 
     @dg.asset(**asset_arguments(graph, ACTIVITY_DAILY.key, activity_shape, code=[activity_daily]), ins=inputs(events=EVENTS, links=LINKS))
     def activity(context: dg.AssetExecutionContext, events: ir.Table, links: ir.Table) -> dg.MaterializeResult[ir.Table]:
-        return dg.MaterializeResult(value=activity_daily(with_person(events, links, key), list(graph.project.taxonomy.events), run_as_of(context, graph)))
+        return dg.MaterializeResult(
+            value=activity_daily(with_person(events, links, key), list(graph.project.taxonomy.events), run_as_of(context, graph))
+        )
 
     feature_arguments = asset_arguments(graph, FEATURES.key, FEATURES, code=[features])
     feature_arguments["metadata"] |= {"dagster/column_lineage": lineage(graph, _feature_lineage())}
 
     @dg.asset(**feature_arguments, ins=inputs(activity=ACTIVITY_DAILY, events=EVENTS, links=LINKS))
     def person_features(context: dg.AssetExecutionContext, activity: ir.Table, events: ir.Table, links: ir.Table) -> dg.MaterializeResult[ir.Table]:
-        from seg_assets.report import as_markdown, funnel_picture
+        from seg_assets.report.canvas import as_markdown
+        from seg_assets.report.flows import shopping_funnel, shopping_stages
 
         as_of = run_as_of(context, graph)
         value = features(activity, favourites(with_person(events, links, key), as_of), as_of)
-        steps = ["product_viewed", "product_added", "checkout_started", "order_completed"]
-        reached = activity.group_by("person_id").aggregate(**{s: activity[f"n_{s}"].sum() > 0 for s in steps})
-        counts = reached.aggregate(**{s: reached[s].sum() for s in steps}).to_pyarrow().to_pylist()[0]
-        picture = funnel_picture({s: int(counts[s] or 0) for s in steps})
+        stages = shopping_stages(activity).to_pyarrow().to_pylist()[0]
+        picture = shopping_funnel({name: int(persons or 0) for name, persons in stages.items()})
         return dg.MaterializeResult(value=value, metadata={"funnel": dg.MetadataValue.md(as_markdown(picture, "Persons per step"))})
 
     profile_shape = graph.table(PROFILES.key)

@@ -22,7 +22,8 @@ def build_score_assets(graph: Graph) -> list[dg.AssetsDefinition]:
         ins={"activity": dg.AssetIn(graph.asset_key(ACTIVITY_DAILY.key)), "persons": dg.AssetIn(graph.asset_key(PERSONS.key))},
     )
     def scores_engagement(context: dg.AssetExecutionContext, activity: ir.Table, persons: ir.Table) -> dg.MaterializeResult[ir.Table]:
-        from seg_assets.report import as_markdown, engagement_distribution
+        from seg_assets.report.canvas import as_markdown
+        from seg_assets.report.scores import engagement_distribution, engagement_histogram
 
         scores = engagement(
             activity,
@@ -33,16 +34,17 @@ def build_score_assets(graph: Graph) -> list[dg.AssetsDefinition]:
             as_of=run_as_of(context, graph),
         ).cache()
         points = thresholds(scores).to_pyarrow().to_pylist()[0]
-        picture = engagement_distribution(scores.select("engagement", "engagement_label").to_pyarrow())
+        picture = engagement_distribution(engagement_histogram(scores).to_pyarrow(), points)
         shown = {f"points_{name}": float(value) for name, value in points.items() if value is not None}
         return dg.MaterializeResult(value=scores, metadata={**shown, "distribution": dg.MetadataValue.md(as_markdown(picture, "Engagement"))})
 
     @dg.asset(**asset_arguments(graph, RFM.key, RFM, code=[rfm]), ins={"features": dg.AssetIn(graph.asset_key(FEATURES.key))})
     def scores_rfm(features: ir.Table) -> dg.MaterializeResult[ir.Table]:
-        from seg_assets.report import as_markdown, rfm_heat_map
+        from seg_assets.report.canvas import as_markdown
+        from seg_assets.report.scores import rfm_counts, rfm_heat_map
 
         cells = rfm(features, window=scoring.rfm.window).cache()
-        picture = rfm_heat_map(cells.group_by("recency", "frequency").aggregate(persons=cells.count()).to_pyarrow())
+        picture = rfm_heat_map(rfm_counts(cells).to_pyarrow())
         return dg.MaterializeResult(value=cells, metadata={"cells": dg.MetadataValue.md(as_markdown(picture, "Buyers by recency and frequency"))})
 
     return [scores_engagement, scores_rfm]

@@ -34,7 +34,9 @@ def segments_of(graph: Graph) -> SegmentSet:
     return read_segments(graph.project.segments_dir, catalog_of(graph.project.taxonomy))
 
 
-def everything_known(profiles: ir.Table, features: ir.Table, engagement: ir.Table, rfm: ir.Table, assignments: ir.Table, personas: ir.Table) -> ir.Table:
+def everything_known(
+    profiles: ir.Table, features: ir.Table, engagement: ir.Table, rfm: ir.Table, assignments: ir.Table, personas: ir.Table
+) -> ir.Table:
     """One row per person with all attributes, features, scores and the persona's label: what segments and payloads are written about."""
     persona = assignments.join(personas, "cluster_id").select("person_id", persona="label")
     return people(profiles, features, engagement, rfm, persona)
@@ -78,12 +80,13 @@ def _result(graph: Graph, table: Table, value: ir.Table, **metadata: object) -> 
 
 
 def _membership_pictures(memberships: ir.Table, health: ir.Table) -> dict[str, dg.MarkdownMetadataValue]:
-    from seg_assets.report import as_markdown, segment_overlap, segment_sizes
+    from seg_assets.report.canvas import as_markdown
+    from seg_assets.report.segments import segment_overlap_matrix, segment_overlaps, segment_sizes
 
-    sizes = segment_sizes(health.select("title", "size", "share").to_pyarrow())
-    other = memberships.select(other="segment", person_id="person_id")
-    common = memberships.join(other, "person_id").group_by("segment", "other").aggregate(persons=ibis._.count())
-    overlap = segment_overlap(common.to_pyarrow())
+    rows = health.select("segment", "title", "size", "share", "below_minimum").to_pyarrow()
+    titles = dict(zip(rows["segment"].to_pylist(), rows["title"].to_pylist(), strict=True))
+    sizes = segment_sizes(rows)
+    overlap = segment_overlap_matrix(segment_overlaps(memberships).to_pyarrow(), titles)
     return {
         "sizes": dg.MetadataValue.md(as_markdown(sizes, "Members per segment")),
         "overlap": dg.MetadataValue.md(as_markdown(overlap, "Overlap of segments")),

@@ -30,7 +30,7 @@ def _unified(graph: Graph, table: Table) -> dg.AssetsDefinition:
     broken = [s.key for c in graph.connections if c.error for s in c.streams]
 
     @dg.asset(**arguments, deps=[graph.asset_key(k) for k in [*(s.key for s in graph.streams_to(table.key[1])), *broken]])
-    def unified(context: dg.AssetExecutionContext) -> dg.MaterializeResult[ir.Table]:
+    def unified() -> dg.MaterializeResult[ir.Table]:
         return dg.MaterializeResult(value=_unify(graph, table).rows)
 
     return unified
@@ -41,7 +41,7 @@ def _quarantine(graph: Graph) -> dg.AssetsDefinition:
     streams = [s for c in graph.connections for s in c.streams]
 
     @dg.asset(**arguments, deps=[graph.asset_key(s.key) for s in streams])
-    def quarantine(context: dg.AssetExecutionContext) -> dg.MaterializeResult[ir.Table]:
+    def quarantine() -> dg.MaterializeResult[ir.Table]:
         parts = [_unify(graph, table).quarantine for table in UNIFIED.values()]
         for stream in streams:
             if graph.lake.exists(rejects_key(stream.key)):
@@ -75,8 +75,8 @@ def _lineage(graph: Graph, table: Table) -> dg.TableColumnLineage:
     sources: dict[str, list[tuple[tuple[str, ...], str]]] = {c.name: [] for c in table.columns}
     for stream in graph.streams_to(table.key[1]):
         columns = stream.mapping.columns if stream.mapping else None
-        for name in sources:
+        for name, origins in sources.items():
             origin = columns.get(name) if columns is not None else FromColumn(name)
             if isinstance(origin, FromColumn) and name not in {"source", "day"}:
-                sources[name].append((stream.key, origin.name))
+                origins.append((stream.key, origin.name))
     return lineage(graph, sources)

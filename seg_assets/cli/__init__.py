@@ -16,6 +16,7 @@ class _LazyGroup(click.Group):
         "demo": "Run the whole graph on a made-up shop and deliver its audiences to a local receiver.",
         "init": "Make a project folder that works at once.",
         "run": "Refresh a project: from sources to delivered audiences.",
+        "ui": "Open the Dagster UI on a project.",
         "status": "Show what the lake holds: tables, rows, instants, audiences, deliveries.",
         "table": "Print a table of the lake.",
         "segments": "Check, test, preview and explain segments.",

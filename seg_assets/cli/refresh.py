@@ -14,9 +14,9 @@ from typing import Any
 
 from seg_assets.errors import SegError
 from seg_assets.graph import AS_OF_TAG, Graph
+from seg_assets.project.load import Project
 from seg_assets.schema.tables import PERSONAS, PERSONS, QUARANTINE
 from seg_assets.segments.tables import HEALTH
-
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 """Dagster's own log lines stay off the terminal; the run's page in the UI has them all."""
@@ -52,7 +52,7 @@ def refresh(graph: Graph, *, as_of: datetime | None, select: str | None, on_step
     definitions = definitions_of(graph, automation=False)
     selection = _selection(definitions, select)
     with instance_of(graph) as instance:
-        job = definitions.get_implicit_global_asset_job_def()
+        job = definitions.resolve_implicit_global_asset_job_def()
         keys = list(selection) if selection is not None else None
         subset = definitions.resolve_job_def(job.name) if keys is None else job.get_subset(asset_selection=set(keys))
         tags = {AS_OF_TAG: as_of.isoformat()} if as_of else {}
@@ -67,21 +67,28 @@ def refresh(graph: Graph, *, as_of: datetime | None, select: str | None, on_step
             for e in result.get_asset_check_evaluations()
             if not e.passed and e.severity is dg.AssetCheckSeverity.ERROR
         ]
-        failures |= {check: "the check failed; the Dagster UI shows what it found" for check in checks}
+        failures |= dict.fromkeys(checks, "the check failed; the Dagster UI shows what it found")
     return Refresh(_as_of(graph, as_of), round(time.monotonic() - started, 1), failures, checks)
 
 
-@contextmanager
-def instance_of(graph: Graph) -> Iterator[Any]:
-    """The Dagster instance that remembers the project's runs: DAGSTER_HOME if set, else `.dagster_home` beside a local lake."""
-    import dagster as dg
-
-    home = Path(os.environ.get("DAGSTER_HOME") or graph.project.home / ".dagster_home").resolve()
+def dagster_home(project: Project) -> Path:
+    """Folder of the Dagster instance that remembers a project's runs: DAGSTER_HOME if set, else `.dagster` in a local lake or beside the project."""
+    chosen = os.environ.get("DAGSTER_HOME")
+    home = Path(chosen) if chosen else project.home / ".dagster" if project.config.lake_is_remote else Path(project.lake) / ".dagster"
+    home = home.resolve()
     home.mkdir(parents=True, exist_ok=True)
     if not (home / "dagster.yaml").exists():
         template = resources.files("seg_assets.project") / "template" / "dagster.yaml"
         (home / "dagster.yaml").write_text(template.read_text(encoding="utf-8"), encoding="utf-8")
-    with dg.DagsterInstance.from_config(str(home)) as instance:
+    return home
+
+
+@contextmanager
+def instance_of(graph: Graph) -> Iterator[Any]:
+    """The Dagster instance of a project; see `dagster_home`."""
+    import dagster as dg
+
+    with dg.DagsterInstance.from_config(str(dagster_home(graph.project))) as instance:
         yield instance
 
 
@@ -160,7 +167,7 @@ def _cause(error: Any) -> str:
         error = error.cause
     name, _, message = error.message.strip().partition(": ")
     known = name.rsplit(".", 1)[-1].endswith(("Error", "Exception")) and message
-    return (message if known and "Seg" in name or known and "seg_assets" in name or known and "connectors" in name else error.message).strip()
+    return (message if (known and "Seg" in name) or (known and "seg_assets" in name) or (known and "connectors" in name) else error.message).strip()
 
 
 def _as_of(graph: Graph, as_of: datetime | None) -> str:

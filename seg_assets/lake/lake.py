@@ -68,8 +68,8 @@ class Lake:
     def exists(self, key: Key) -> bool:
         return DeltaTable.is_deltatable(self.uri(key), self.storage_options)
 
-    def keys(self) -> list[Key]:
-        """Every table of the lake, sorted."""
+    def tables(self) -> list[Key]:
+        """The key of every table of the lake, sorted."""
         if self.is_local:
             root = Path(self.root)
             return sorted(log.parent.relative_to(root).parts for log in root.rglob("_delta_log"))

@@ -1,4 +1,4 @@
-"""`seg init`: a new project folder from the files in `template/`. What the files say is there, not here."""
+"""New project folders: `seg init` from the files in `template/`, `seg demo` from those in `demo/`. What the files say is there, not here."""
 
 from __future__ import annotations
 
@@ -7,9 +7,42 @@ from importlib import resources
 from pathlib import Path
 
 from seg_assets.errors import Place, ProjectError
+from seg_assets.project.load import demo_path
 
 _HIDDEN = {"env.example": ".env.example", "gitignore": ".gitignore"}
 """Files whose names start with a dot, kept visible in the package."""
+
+
+def copy_demo(directory: Path, *, customers: int, seed: int) -> Path:
+    """Makes the demo an ordinary project folder, or sets size and seed of the one that is there already.
+
+    Args:
+        directory: made if it is missing; files that are there stay as they are, but for the two settings.
+        customers, seed: of the made-up shop.
+
+    Returns:
+        The folder, absolute.
+
+    Raises:
+        ProjectError: the folder can't be written.
+    """
+    root = directory.expanduser().resolve()
+    source = demo_path()
+    texts = {str(f.relative_to(source)): f.read_text(encoding="utf-8") for f in sorted(source.rglob("*")) if f.suffix in {".yaml", ".py"}}
+    texts |= {name: text for name, text in _texts(root).items() if name == "workspace.yaml"}
+    texts[".env"] = f"SEG_PROJECT='{root}'\nDAGSTER_HOME='{root / 'lake' / '.dagster'}'\n"
+    try:
+        for name, text in texts.items():
+            (root / name).parent.mkdir(parents=True, exist_ok=True)
+            if not (root / name).exists():
+                (root / name).write_text(text, encoding="utf-8")
+        settings = (root / "project.yaml").read_text(encoding="utf-8")
+        for key, value in (("customers", customers), ("seed", seed)):
+            settings = re.sub(rf"^(      {key}: )\d+", rf"\g<1>{value}", settings, count=1, flags=re.MULTILINE)
+        (root / "project.yaml").write_text(settings, encoding="utf-8")
+    except OSError as error:
+        raise ProjectError(f"can't write the demo: {error.strerror}", place=Place(root)) from None
+    return root
 
 
 def init_project(directory: Path) -> list[Path]:

@@ -65,10 +65,10 @@ def test_equal_tables_are_equal_files_whatever_the_row_order(lake: Lake) -> None
     assert files[0] == files[1]
 
 
-def test_keys_lists_every_table(lake: Lake) -> None:
+def test_tables_lists_every_table(lake: Lake) -> None:
     lake.write(("b", "two"), pa.table({"x": [1]}))
     lake.write(("a",), pa.table({"x": [1]}))
-    assert lake.keys() == [("a",), ("b", "two")]
+    assert lake.tables() == [("a",), ("b", "two")]
 
 
 WRITER = """
