@@ -43,7 +43,7 @@ class FilesSource:
     def __init__(self, config: FilesConfig) -> None:
         self._streams = config.by_stream()
 
-    def streams(self, context: Context) -> Sequence[StreamDef]:  # noqa: ARG002 (part of the protocol)
+    def streams(self, context: Context) -> Sequence[StreamDef]:
         return [StreamDef(name, f"Rows of the files {one.path}.", landing=Landing.REPLACE_SLICE) for name, one in self._streams.items()]
 
     def watermark(self, stream: str, context: Context) -> str:

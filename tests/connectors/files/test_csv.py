@@ -233,7 +233,7 @@ tables = st.integers(2, 5).flatmap(lambda width: st.lists(st.lists(texts, min_si
     block=blocks,
 )
 @each_example_overwrites_the_file
-def test_what_the_csv_module_writes_reads_back_exactly(read_bytes, rows, delimiter, quoting, encoding, block):  # noqa: PLR0917
+def test_what_the_csv_module_writes_reads_back_exactly(read_bytes, rows, delimiter, quoting, encoding, block):
     width = len(rows[0]) if rows else 2
     header = [f"c{n}" for n in range(width)]
     text = io.StringIO(newline="")

@@ -63,7 +63,7 @@ def test_rejected_keys_are_rejected_with_the_receivers_code(served, webhook, add
 
 @pytest.mark.parametrize(("header", "words"), [("7", ", retry after 7 s"), ("Thu, 01 Jan 2026 00:02:00 GMT", ", retry after 120 s"), (None, "")])
 @pytest.mark.parametrize("status", [429, 503])
-def test_a_receiver_that_has_no_time_gets_everything_again_later(served, webhook, adds, context, status, header, words):  # noqa: PLR0917
+def test_a_receiver_that_has_no_time_gets_everything_again_later(served, webhook, adds, context, status, header, words):
     served.receiver.faults.coming.append(Fault(status, {"Retry-After": header} if header else {}))
     outcomes = webhook(served.url).deliver("members", adds("ann", "bob"), context)
     assert set(outcomes.values()) == {Outcome(Verdict.RETRY, f"http {status}{words}")}
@@ -120,7 +120,7 @@ def test_refused_credentials_and_addresses_are_configuration_errors(served, webh
 
 
 @pytest.mark.parametrize(("status", "hint"), [(400, "log"), (409, "log"), (413, "max_batch"), (422, "log")])
-def test_a_batch_that_is_refused_as_a_whole_is_a_destination_error(served, webhook, adds, context, status, hint):  # noqa: PLR0917
+def test_a_batch_that_is_refused_as_a_whole_is_a_destination_error(served, webhook, adds, context, status, hint):
     served.receiver.faults.coming.append(Fault(status))
     with pytest.raises(DestinationError, match=f"http {status}.*{hint}"):
         webhook(served.url).deliver("members", adds("ann"), context)
@@ -179,7 +179,7 @@ def test_a_reason_that_may_hold_personal_data_is_not_kept(served, webhook, adds,
     assert outcome == Outcome(Verdict.REJECTED, "rejected; the receiver's reason is not a code word and was not kept")
 
 
-def test_neither_secrets_nor_people_appear_in_errors_logs_or_representations(served, webhook, adds, context, free_port, caplog):  # noqa: PLR0917
+def test_neither_secrets_nor_people_appear_in_errors_logs_or_representations(served, webhook, adds, context, free_port, caplog):
     caplog.set_level(logging.DEBUG)
     canaries = ("canary", "token=", "a signing key")
     webhook(f"{served.url}?token=abc").deliver("members", adds("canary-key"), context)
