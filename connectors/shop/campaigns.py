@@ -76,8 +76,8 @@ def _one_campaign(rng: np.random.Generator, who: Population, number: int, campai
     return [Mailing(np.full(int(did.sum()), kind), sent[did], at[did], np.full(int(did.sum()), number)) for kind, did, at in steps], got
 
 
-def email(config: ShopConfig, who: Population, month: Month, until: int, start: int) -> tuple[pa.Table, pa.Table]:
-    """The rows of a block and month before `until`, and their defects; `start` counts the rows of the slice before these."""
+def email(config: ShopConfig, who: Population, month: Month, until: int) -> tuple[pa.Table, pa.Table]:
+    """The rows of a block and month before `until`, and their defects."""
     rng = generator(config, Draws.EMAIL, who.block, month.index)
     mail = mailing(config, who, month)
     total = len(mail.at)
@@ -101,4 +101,4 @@ def email(config: ShopConfig, who: Population, month: Month, until: int, start: 
         },
         schema=EMAIL.schema,
     )
-    return finish(table, "event_id", defects, Place("email", month.label, start))
+    return finish(table, "event_id", defects, Place("email", month.label))

@@ -52,8 +52,8 @@ def statements(config: ShopConfig, who: Population) -> Statements:
     return Statements(*(np.concatenate([getattr(p, f) for p in flat]) for f in ("who", "purpose", "state", "at", "expires")))
 
 
-def consents(config: ShopConfig, who: Population, until: int, start: int) -> tuple[pa.Table, pa.Table]:
-    """The block's statements made before `until`, and their defects; `start` counts the rows of the slice before these."""
+def consents(config: ShopConfig, who: Population, until: int) -> tuple[pa.Table, pa.Table]:
+    """The block's statements made before `until`, and their defects."""
     made = statements(config, who)
     rng = generator(config, Draws.CONSENTS, who.block, 1)
     some = people(config, who.block)
@@ -83,7 +83,7 @@ def consents(config: ShopConfig, who: Population, until: int, start: int) -> tup
         },
         schema=CONSENTS.schema,
     )
-    return finish(table, "consent_id", defects, Place("consents", WHOLE, start))
+    return finish(table, "consent_id", defects, Place("consents", WHOLE))
 
 
 def true_statements(who: Population, made: Statements, until: int) -> pa.Table:

@@ -14,7 +14,9 @@ from connectors.shop.personas import AREAS
 from connectors.shop.population import Population
 from connectors.shop.streams import CRM, STOREFRONT, WHOLE
 
-RECORD_SCHEMA = pa.schema([("stream", pa.string()), ("key", pa.string()), ("person", pa.int64()), ("kind", pa.string())])
+RECORD_SCHEMA = pa.schema([
+    ("stream", pa.string()), ("key", pa.string()), ("person", pa.int64()), ("kind", pa.string()), ("placeholder", pa.bool_()),
+])  # fmt: skip
 BAD_EMAILS = ("n/a", "maria@", "unknown", "@example.com", "none")
 BAD_PHONES = ("000000", "n/a", "12345", "-")
 BAD_BIRTH_DATES = ("0000-00-00", "1900-13-45", "unknown")
@@ -25,7 +27,7 @@ CRM_RATES = {"no_key": 0.0005, "bad_email": 0.004, "bad_phone": 0.006, "bad_birt
 STOREFRONT_RATES = {"no_key": 0.0003, "bad_phone": 0.004, "null_text": 0.003}
 
 
-def crm(config: ShopConfig, who: Population, until: int, start: int) -> tuple[pa.Table, pa.Table, pa.Table]:
+def crm(config: ShopConfig, who: Population, until: int) -> tuple[pa.Table, pa.Table, pa.Table]:
     """The block's CRM records created before `until`, their defects, and whose they are."""
     rng = generator(config, Draws.CRM, who.block)
     some = people(config, who.block)
@@ -41,7 +43,7 @@ def crm(config: ShopConfig, who: Population, until: int, start: int) -> tuple[pa
     knows_account = who.account[person] & ~copy & (rng.random(m) < 0.6)
     reach = rng.random(m)
     with_email, with_phone = reach < 0.9, (reach > 0.55) | (copy & (reach > 0.35))
-    placeholder = rng.random(m) < 0.001 * config.dirt
+    placeholder = with_email & (rng.random(m) < 0.001 * config.dirt)
     nickname, typo, moved = (rng.random(m) < share * config.dirt for share in (0.12, 0.06, 0.05))
     blank = rng.random((5, m)) < np.array([[0.02], [0.30], [0.22], [0.12], [0.40]])
     updated = created + (rng.random(m) ** 2 * 400 * DAY).astype(np.int64)
@@ -50,7 +52,7 @@ def crm(config: ShopConfig, who: Population, until: int, start: int) -> tuple[pa
     city = np.where(moved, some.country[person] * 5 + rng.integers(0, 5, m), some.city[person])
     gender = np.where(some.other_gender, 2, np.where(some.woman, 0, 1))[person] * 3 + np.where(rng.random(m) < 0.2, rng.integers(1, 3, m), 0)
     address = text.gather(some.email, who.email_owner[person], with_email)
-    address = scribbled(typed, text.put(address, placeholder, pa.repeat(PLACEHOLDER, int(placeholder.sum()))), config.dirt)
+    address = scribbled(typed, text.put(address, placeholder, pa.repeat(PLACEHOLDER, int((placeholder).sum()))), config.dirt)
     key = text.ids("crmc", (who.offset + person) * 2 + copy)
     table = pa.table(
         {
@@ -71,11 +73,11 @@ def crm(config: ShopConfig, who: Population, until: int, start: int) -> tuple[pa
         },
         schema=CRM.schema,
     )
-    records = _records("crm", key, who.offset + person, copy)
-    return _existing(table, defects, records, np.flatnonzero(created < until), Place("crm", WHOLE, start))
+    records = _records("crm", key, who.offset + person, copy, placeholder)
+    return _existing(table, defects, records, np.flatnonzero(created < until), Place("crm", WHOLE))
 
 
-def storefront(config: ShopConfig, who: Population, until: int, start: int) -> tuple[pa.Table, pa.Table, pa.Table]:
+def storefront(config: ShopConfig, who: Population, until: int) -> tuple[pa.Table, pa.Table, pa.Table]:
     """The block's accounts created before `until`, their defects, and whose they are."""
     rng = generator(config, Draws.STOREFRONT, who.block)
     some = people(config, who.block)
@@ -111,8 +113,8 @@ def storefront(config: ShopConfig, who: Population, until: int, start: int) -> t
         },
         schema=STOREFRONT.schema,
     )
-    records = _records("storefront", key, who.offset + person, other)
-    return _existing(table, defects, records, np.flatnonzero(created < until), Place("storefront", WHOLE, start))
+    records = _records("storefront", key, who.offset + person, other, np.zeros(m, dtype=bool))
+    return _existing(table, defects, records, np.flatnonzero(created < until), Place("storefront", WHOLE))
 
 
 def _existing(table: pa.Table, defects: Plan, records: pa.Table, keep: np.ndarray, place: Place) -> tuple[pa.Table, pa.Table, pa.Table]:
@@ -122,10 +124,12 @@ def _existing(table: pa.Table, defects: Plan, records: pa.Table, keep: np.ndarra
     return shown.drop_columns("_key"), found, records.take(rows)
 
 
-def _records(stream: str, key: pa.Array, person: np.ndarray, second: np.ndarray) -> pa.Table:
-    """Whose each record is."""
+def _records(stream: str, key: pa.Array, person: np.ndarray, second: np.ndarray, placeholder: np.ndarray) -> pa.Table:
+    """Whose each record is, whether it is the person's second in the stream, and whether its address is `PLACEHOLDER`."""
     kinds = text.words(("first", "second"), second.astype(np.int8))
-    return pa.table({"stream": pa.repeat(stream, len(key)), "key": key, "person": person, "kind": kinds}, schema=RECORD_SCHEMA)
+    return pa.table(
+        {"stream": pa.repeat(stream, len(key)), "key": key, "person": person, "kind": kinds, "placeholder": placeholder}, schema=RECORD_SCHEMA
+    )
 
 
 def _spoil(column: pa.Array, rows: np.ndarray, choices: tuple[str, ...]) -> pa.Array:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
@@ -57,7 +57,7 @@ class Plan:
         """Whether each row has the defect `code`."""
         return self.of == self.codes.index(code) if code in self.codes else np.zeros(len(self.of), dtype=bool)
 
-    def where(self, keep: np.ndarray) -> Plan:
+    def where(self, keep: np.ndarray | slice) -> Plan:
         return Plan(self.codes, self.of[keep])
 
 
@@ -94,11 +94,10 @@ def words(choices: tuple[str, ...], codes: np.ndarray, bad: np.ndarray, rubbish:
 
 @dataclass(frozen=True)
 class Place:
-    """Where rows are delivered; `start` counts the rows of the slice before them."""
+    """Where rows are delivered."""
 
     stream: str
     slice: str
-    start: int
 
 
 def finish(table: pa.Table, key: str, defects: Plan, place: Place, extra: Mapping[str, np.ndarray] | None = None) -> tuple[pa.Table, pa.Table]:
@@ -113,22 +112,23 @@ def finish(table: pa.Table, key: str, defects: Plan, place: Place, extra: Mappin
 
     Returns:
         The rows to deliver, and one row per defect in `DEFECT_SCHEMA`; a copy's position is that of the second copy.
+        Positions count from the first row of `table`.
     """
     found = [_record(table, key, code, np.flatnonzero(rows), place) for code, rows in (extra or {}).items()]
     for code in defects.codes:
         rows = np.flatnonzero(defects.rows(code))
         if code == "duplicate" and len(rows):
             copies = table.take(pa.array(rows))
-            found.append(_record(copies, key, code, np.arange(len(rows)), replace(place, start=place.start + table.num_rows)))
+            found.append(_record(copies, key, code, np.arange(len(rows)), place, table.num_rows))
             table = pa.concat_tables([table, copies])
         else:
             found.append(_record(table, key, code, rows, place))
     return table, pa.concat_tables([DEFECT_SCHEMA.empty_table(), *found])
 
 
-def _record(table: pa.Table, key: str, code: str, rows: np.ndarray, place: Place) -> pa.Table:
-    """The record of one defect of some rows."""
+def _record(table: pa.Table, key: str, code: str, rows: np.ndarray, place: Place, /, before: int = 0) -> pa.Table:
+    """The record of one defect of some rows; `before` rows are delivered ahead of `table`."""
     n = len(rows)
     keys = table.column(key).take(pa.array(rows, pa.int64())).combine_chunks()
     stream, slice_, codes, spoils = (pa.repeat(word, n) for word in (place.stream, place.slice, code, DEFECTS[code]))
-    return pa.Table.from_arrays([stream, slice_, pa.array(place.start + rows, pa.int64()), keys, codes, spoils], schema=DEFECT_SCHEMA)
+    return pa.Table.from_arrays([stream, slice_, pa.array(before + rows, pa.int64()), keys, codes, spoils], schema=DEFECT_SCHEMA)

@@ -26,8 +26,8 @@ RIGHT = 0.92
 """Share of its statements that are right."""
 
 
-def enrichment(config: ShopConfig, who: Population, until: int, start: int) -> tuple[pa.Table, pa.Table]:
-    """Statements about the block's persons made before `until`, and their defects; `start` counts the rows of the slice before these."""
+def enrichment(config: ShopConfig, who: Population, until: int) -> tuple[pa.Table, pa.Table]:
+    """Statements about the block's persons made before `until`, and their defects."""
     rng = generator(config, Draws.ENRICHMENT, who.block)
     some = people(config, who.block)
     n = len(who)
@@ -59,4 +59,4 @@ def enrichment(config: ShopConfig, who: Population, until: int, start: int) -> t
         },
         schema=ENRICHMENT.schema,
     )
-    return finish(table, "enrichment_id", defects, Place("enrichment", WHOLE, start))
+    return finish(table, "enrichment_id", defects, Place("enrichment", WHOLE))

@@ -23,8 +23,8 @@ POSTS = 3.0
 RATES = {"bad_sentiment": 0.002, "no_identifier": 0.002, "future_time": 0.001, "duplicate": DUPLICATES}
 
 
-def mentions(config: ShopConfig, who: Population, month: Month, until: int, start: int) -> tuple[pa.Table, pa.Table]:
-    """The posts of a block and month before `until`, and their defects; `start` counts the rows of the slice before these."""
+def mentions(config: ShopConfig, who: Population, month: Month, until: int) -> tuple[pa.Table, pa.Table]:
+    """The posts of a block and month before `until`, and their defects."""
     fixed = generator(config, Draws.MENTIONS, who.block, 1024)
     rng = generator(config, Draws.MENTIONS, who.block, month.index)
     n = len(who)
@@ -50,4 +50,4 @@ def mentions(config: ShopConfig, who: Population, month: Month, until: int, star
         },
         schema=MENTIONS.schema,
     )
-    return finish(table, "mention_id", defects, Place("mentions", month.label, start))
+    return finish(table, "mention_id", defects, Place("mentions", month.label))

@@ -26,8 +26,8 @@ RATES = {
 }  # fmt: skip
 
 
-def orders(config: ShopConfig, who: Population, month: Month, until: int, start: int) -> tuple[pa.Table, pa.Table]:
-    """The rows of a block and month before `until`, and their defects; `start` counts the rows of the slice before these."""
+def orders(config: ShopConfig, who: Population, month: Month, until: int) -> tuple[pa.Table, pa.Table]:
+    """The rows of a block and month before `until`, and their defects."""
     rng = generator(config, Draws.ORDERS, who.block, month.index)
     made = who.orders
     order, line, refund, moment = _rows(who, month)
@@ -62,7 +62,7 @@ def orders(config: ShopConfig, who: Population, month: Month, until: int, start:
         },
         schema=ORDERS.schema,
     )
-    return finish(table, "event_id", defects, Place("orders", month.label, start), {"ambiguous_time": twice})
+    return finish(table, "event_id", defects, Place("orders", month.label), {"ambiguous_time": twice})
 
 
 def _rows(who: Population, month: Month) -> tuple[np.ndarray, np.ndarray, np.ndarray, Instants]:

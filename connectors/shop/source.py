@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from importlib import import_module
+from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from connectors.errors import SourceError
 from connectors.shop.config import PAGE, ShopConfig
@@ -13,6 +17,22 @@ from connectors.types import Config, ConnectorMeta, Context, Page, StreamDef
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+    from connectors.shop.population import Population
+
+_T = TypeVar("_T")
+_R = TypeVar("_R")
+AHEAD = 2
+"""Blocks made in threads while the reader is busy with the one before."""
+
+
+@dataclass(frozen=True)
+class _Due:
+    """A slice to deliver, and how a block's part of it is made: its rows, their defects, and for contacts whose they are."""
+
+    label: str
+    until: int
+    rows: Callable[[Population], Sequence[pa.Table]]
 
 
 class ShopSource:
@@ -29,7 +49,7 @@ class ShopSource:
     def __init__(self, config: ShopConfig) -> None:
         self.config = config
 
-    def streams(self, context: Context) -> Sequence[StreamDef]:  # noqa: ARG002
+    def streams(self, context: Context) -> Sequence[StreamDef]:
         from connectors.shop.streams import STREAMS
 
         return STREAMS
@@ -46,17 +66,13 @@ class ShopSource:
         The month that is not over is delivered again whenever `as_of` moved; a cursor of another configuration is ignored.
         """
         from connectors.shop.calendar import position
-        from connectors.shop.streams import MONTHLY
 
         self._known(stream)
         until = position(self.config, context.as_of)
         mine = cursor is not None and cursor.get("config") == self.config.fingerprint
         done = int(cursor["until"]) if cursor and mine else 0
-        if done >= until:
-            return
-        truth = context.root / self.config.truth if self.config.truth else None
-        pages = self._months(stream, done, until, truth) if stream in MONTHLY else self._whole(stream, until, truth)
-        yield from pages
+        if done < until:
+            yield from self._pages(stream, self._due(stream, done, until), context.root / self.config.truth if self.config.truth else None)
 
     def _known(self, stream: str) -> None:
         from connectors.shop.streams import STREAMS
@@ -64,66 +80,56 @@ class ShopSource:
         if stream not in {s.name for s in STREAMS}:
             raise SourceError(f"the shop has no stream {stream!r}", hint="streams: " + ", ".join(s.name for s in STREAMS))
 
-    def _months(self, stream: str, done: int, until: int, truth: Path | None) -> Iterator[Page]:
+    def _due(self, stream: str, done: int, until: int) -> list[_Due]:
+        """The slices to deliver when everything before `done` is there already."""
         from connectors.shop.calendar import months
+        from connectors.shop.streams import MONTHLY, WHOLE
 
-        rows = _rows_of(stream)
-        for month in months(self.config):
-            if month.end <= done:
-                continue
-            if month.start >= until:
-                return
-            cursor = {"config": self.config.fingerprint, "until": min(month.end, until)}
-            yield from self._slice(stream, month.label, cursor, truth, lambda who, start, month=month: rows(self.config, who, month, until, start))
+        make, config = _maker(stream), self.config
+        if stream not in MONTHLY:
+            return [_Due(WHOLE, until, lambda who: make(config, who, until))]
+        return [
+            _Due(month.label, min(month.end, until), lambda who, month=month: make(config, who, month, until))
+            for month in months(config)
+            if month.end > done and month.start < until
+        ]
 
-    def _whole(self, stream: str, until: int, truth: Path | None) -> Iterator[Page]:
-        from connectors.shop.streams import WHOLE
-
-        rows = _rows_of(stream)
-        cursor = {"config": self.config.fingerprint, "until": until}
-        yield from self._slice(stream, WHOLE, cursor, truth, lambda who, start: rows(self.config, who, until, start))
-        if truth:
-            self._write_whole(stream, until, truth)
-
-    def _slice(self, stream: str, label: str, cursor: dict[str, Any], truth: Path | None, rows: Callable[..., Sequence[pa.Table]]) -> Iterator[Page]:
-        """Pages of one slice, block by block; what is wrong with its rows goes to the truth when the slice is through."""
-        from connectors.shop import truth as planted
+    def _pages(self, stream: str, due: Sequence[_Due], truth: Path | None) -> Iterator[Page]:
+        """Pages slice by slice, block by block. The truth about a slice is written when its pages are through."""
         from connectors.shop.population import population
+        from connectors.shop.truth import write_slice, write_whole
 
-        start, wrong, records = 0, [], []
-        for block in self.config.blocks:
-            table, defects, *rest = rows(population(self.config, block), start)
-            if table.num_rows or block == 0:
-                for at in range(0, max(table.num_rows, 1), PAGE):
-                    yield Page(label, rows=table.slice(at, PAGE), cursor=cursor)
-            start += table.num_rows
+        tasks = [(slice_, block) for slice_ in due for block in self.config.blocks]
+        made = _ahead(lambda task: task[0].rows(population(self.config, task[1])), tasks)
+        for slice_, parts in groupby(zip(tasks, made, strict=True), key=lambda part: part[0][0]):
+            cursor = {"config": self.config.fingerprint, "until": slice_.until}
+            sizes, planted = [], []
+            for (_, block), (table, *about) in parts:
+                if table.num_rows or block == 0:
+                    yield from (Page(slice_.label, table.slice(at, PAGE), cursor=cursor) for at in range(0, max(table.num_rows, 1), PAGE))
+                if truth:
+                    sizes.append(table.num_rows)
+                    planted.append(about)
             if truth:
-                wrong.append(defects)
-                records += rest
-        if truth:
-            planted.write(truth / "defects" / stream / f"{label}.parquet", wrong)
-            if records:
-                planted.write(truth / "records" / f"{stream}.parquet", records)
-
-    def _write_whole(self, stream: str, until: int, truth: Path) -> None:
-        """The parts of the truth that come with a stream of one slice."""
-        from connectors.shop import consents
-        from connectors.shop import truth as planted
-        from connectors.shop.population import population
-
-        def blocks():
-            return (population(self.config, block) for block in self.config.blocks)
-
-        if stream == "crm":
-            planted.write(truth / "persons.parquet", (planted.persons(self.config, who) for who in blocks()))
-            planted.write(truth / "traps.parquet", (planted.traps(who) for who in blocks()))
-        if stream == "consents":
-            made = lambda who: consents.statements(self.config, who)  # noqa: E731
-            planted.write(truth / "consent_statements.parquet", (consents.true_statements(who, made(who), until) for who in blocks()))
-            planted.write(truth / "consent_state.parquet", (consents.state_at(who, made(who), until) for who in blocks()))
+                write_slice(truth, stream, slice_.label, sizes, planted)
+                write_whole(truth, self.config, stream, slice_.until)
 
 
-def _rows_of(stream: str) -> Callable[..., Any]:
+def _maker(stream: str) -> Callable[..., Any]:
     """The function that makes a stream's rows."""
     module = {"crm": "contacts", "storefront": "contacts", "email": "campaigns"}.get(stream, stream)
     return getattr(import_module(f"connectors.shop.{module}"), stream)
+
+
+def _ahead(make: Callable[[_T], _R], tasks: Iterable[_T]) -> Iterator[_R]:
+    """`make` of each task, in order, a few of them made ahead in threads."""
+    pool, pending = ThreadPoolExecutor(AHEAD), deque[Future[_R]]()
+    try:
+        for task in tasks:
+            pending.append(pool.submit(make, task))
+            if len(pending) > AHEAD:
+                yield pending.popleft().result()
+        while pending:
+            yield pending.popleft().result()
+    finally:
+        pool.shutdown(cancel_futures=True)

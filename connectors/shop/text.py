@@ -33,42 +33,48 @@ def ids(prefix: str, numbers: np.ndarray, valid: np.ndarray | None = None) -> pa
 
 def fixed(values: np.ndarray, valid: np.ndarray | None = None) -> pa.StringArray:
     """Texts of equal width (dtype S, full width used), spread over the rows that are `valid`; all of them when None."""
-    width = values.dtype.itemsize
-    offsets = np.arange(len(values) + 1, dtype=np.int32) * np.int32(width)
-    column = pa.StringArray.from_buffers(len(values), pa.py_buffer(offsets), pa.py_buffer(np.ascontiguousarray(values)))
-    return column if valid is None else spread(column, valid)
+    place = np.arange(len(values) + 1, dtype=np.int32) if valid is None else _places(valid)
+    return _column(place * np.int32(values.dtype.itemsize), pa.py_buffer(np.ascontiguousarray(values)), valid)
 
 
 def spread(values: pa.StringArray, valid: np.ndarray) -> pa.StringArray:
     """`values` (none null) placed where `valid`, null elsewhere; shares the text."""
     ends = np.frombuffer(values.buffers()[1], dtype=np.int32)[values.offset : values.offset + len(values) + 1]
+    return _column(ends[_places(valid)], values.buffers()[2] or pa.py_buffer(b""), valid)
+
+
+def _places(valid: np.ndarray) -> np.ndarray:
+    """How many valid rows lie before each row, and in all."""
     place = np.zeros(len(valid) + 1, dtype=np.int32)
     np.cumsum(valid, out=place[1:])
-    offsets, bitmap = ends[place], np.packbits(valid, bitorder="little")
-    text = values.buffers()[2] or pa.py_buffer(b"")
-    return pa.StringArray.from_buffers(len(valid), pa.py_buffer(offsets), text, pa.py_buffer(bitmap), len(valid) - len(values))
+    return place
+
+
+def _column(offsets: np.ndarray, data: pa.Buffer, valid: np.ndarray | None) -> pa.StringArray:
+    if valid is None:
+        return pa.StringArray.from_buffers(len(offsets) - 1, pa.py_buffer(offsets), data)
+    bitmap = pa.py_buffer(np.packbits(valid, bitorder="little"))
+    return pa.StringArray.from_buffers(len(valid), pa.py_buffer(offsets), data, bitmap, int(len(valid) - np.count_nonzero(valid)))
 
 
 def iso_times(instants: np.ndarray) -> np.ndarray:
-    """Times such as 2025-07-01T12:03:22.123Z (dtype S24)."""
-    out = np.empty(len(instants), dtype=[("date", "S11"), ("minute", "S6"), ("rest", "S7")])
+    """Times such as 2025-07-01T12:03:22.123Z (dtype S24), within 1970..2119."""
     day = instants // _DAY
     within = instants - day * _DAY
     minute = within // _MINUTE
-    out["date"], out["minute"] = _dates("T")[day], _minutes()[minute]
-    out["rest"] = _seconds()[(within - minute * _MINUTE) // 1_000]
-    return out.view("S24")
+    month, day_of_month = _days()
+    out = np.empty((len(instants), 3), dtype=np.uint64)
+    out[:, 0] = month[day]
+    out[:, 1] = _minutes()[day_of_month[day] * 1440 + minute]
+    out[:, 2] = _milliseconds()[(within - minute * _MINUTE) // 1_000]
+    return out.view("S24").ravel()
 
 
 def wall_times(instants: np.ndarray) -> np.ndarray:
     """Times such as 2025-07-01 12:03:22, without a zone (dtype S19)."""
-    out = np.empty(len(instants), dtype=[("date", "S11"), ("minute", "S6"), ("second", "S2")])
-    day = instants // _DAY
-    within = instants - day * _DAY
-    minute = within // _MINUTE
-    out["date"], out["minute"] = _dates(" ")[day], _minutes()[minute]
-    out["second"] = _seconds()[(within - minute * _MINUTE) // 1_000]
-    return out.view("S19")
+    out = iso_times(instants).astype("S19")
+    out.view(np.uint8).reshape(-1, 19)[:, 10] = ord(" ")
+    return out
 
 
 def amounts(cents: np.ndarray) -> pa.StringArray:
@@ -108,16 +114,20 @@ _TAILS = tuple(f"{i:02d}" for i in range(100))
 
 
 @cache
-def _dates(joint: str) -> np.ndarray:
-    """Dates by day since 1970, for 150 years, with a letter behind (dtype S11)."""
-    return np.char.add(np.arange("1970", "2120", dtype="datetime64[D]").astype("S10"), joint.encode())
+def _days() -> tuple[np.ndarray, np.ndarray]:
+    """Eight characters such as "2025-07-" (as one number) by day since 1970, and the day of the month less one."""
+    days = np.arange("1970", "2120", dtype="datetime64[D]")
+    months = days.astype("datetime64[M]")
+    return np.char.add(months.astype("S7"), b"-").astype("S8").view(np.uint64), (days - months).astype(np.int64)
 
 
 @cache
 def _minutes() -> np.ndarray:
-    return np.array([f"{m // 60:02d}:{m % 60:02d}:" for m in range(1440)], dtype="S6")
+    """Eight characters such as "01T12:03" (as one number) by minute of the month."""
+    return np.array([f"{m // 1440 + 1:02d}T{m // 60 % 24:02d}:{m % 60:02d}" for m in range(31 * 1440)], dtype="S8").view(np.uint64)
 
 
 @cache
-def _seconds() -> np.ndarray:
-    return np.array([f"{ms // 1000:02d}.{ms % 1000:03d}Z" for ms in range(60_000)], dtype="S7")
+def _milliseconds() -> np.ndarray:
+    """Eight characters such as ":22.123Z" (as one number) by millisecond of the minute."""
+    return np.array([f":{ms // 1000:02d}.{ms % 1000:03d}Z" for ms in range(60_000)], dtype="S8").view(np.uint64)

@@ -36,8 +36,8 @@ FUTURE = 2000 * DAY
 """How far off a clock is that stands in the future."""
 
 
-def tracking(config: ShopConfig, who: Population, month: Month, until: int, start: int) -> tuple[pa.Table, pa.Table]:
-    """The rows of a block and month before `until`, and their defects; `start` counts the rows of the slice before these.
+def tracking(config: ShopConfig, who: Population, month: Month, until: int) -> tuple[pa.Table, pa.Table]:
+    """The rows of a block and month before `until`, and their defects.
 
     Every draw is made for the whole month, so that `until` only cuts.
     """
@@ -51,16 +51,17 @@ def tracking(config: ShopConfig, who: Population, month: Month, until: int, star
     alias = rng.random(total, dtype=np.float32) < 0.05 * config.dirt
     late, typed = delays(rng, total), rng.random(len(visits))
     keep = np.flatnonzero((done.at >= month.start) & (done.at < min(until, month.end)))
-    visit, kind, at, product = done.visit[keep], done.kind[keep], done.at[keep], done.product[keep]
-    defects, alias, person = planned.where(keep), alias[keep], visits.who[visit]
+    cut = slice(None) if len(keep) == total else keep
+    visit, kind, at, product = done.visit[cut], done.kind[cut], done.at[cut], done.product[cut]
+    defects, alias, person = planned.where(cut), alias[cut], visits.who[visit]
     found = ~defects.rows("no_identifier")
     skew = who.clock_skew[person]
-    unknown, named = defects.rows("unknown_event"), named[keep]
+    unknown, named = defects.rows("unknown_event"), named[cut]
     device, on_app, cookie = hidden
     app = on_app[visit]
     guest = found & (kind == CHECKOUT) & visits.buying[visit] & ~who.account[person]
     address = text.gather(people(config, who.block).email, who.email_owner[person[guest]])
-    quantity, revenue = _money(visits, visit, kind, done.nth[keep], (defects, keep))
+    quantity, revenue = _money(visits, visit, kind, done.nth[cut], (defects, keep))
     carting = (kind >= ADD) & (visits.cart[visit] >= 0)
     about = (kind == SEARCH) | (kind == LIST) | named
     category = np.where(named, product // PRODUCTS, visits.category[visit])
@@ -70,8 +71,8 @@ def tracking(config: ShopConfig, who: Population, month: Month, until: int, star
             "event_id": text.ids("trck", ((who.block * 256 + month.index) << 20) + keep),
             "event_type": words(SPELLINGS, kind * np.int8(2) + alias, unknown, UNKNOWN_EVENTS, keep),
             "event_time": _times(at + skew, defects, keep),
-            "received_at": text.instants(at + late[keep]),
-            "user_id": _per_visit(user_stamps(who.offset + visits.who, _second_account(who, visits)), visit, done.known[keep] & found),
+            "received_at": text.instants(at + late[cut]),
+            "user_id": _per_visit(user_stamps(who.offset + visits.who, _second_account(who, visits)), visit, done.known[cut] & found),
             "anonymous_id": _per_visit(text.stamps("anon", cookie), visit, found & ~app),
             "device_id": _per_visit(text.stamps("devc", cookie), visit, found & app),
             "email": text.spread(scribbled(typed[visit[guest]], address, config.dirt), guest),
@@ -90,7 +91,7 @@ def tracking(config: ShopConfig, who: Population, month: Month, until: int, star
         },
         schema=TRACKING.schema,
     )
-    return finish(table, "event_id", defects, Place("tracking", month.label, start), {"clock_skew": skew != 0})
+    return finish(table, "event_id", defects, Place("tracking", month.label), {"clock_skew": skew != 0})
 
 
 def _devices(rng: np.random.Generator, who: Population, visits: Visits) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -6,7 +6,8 @@ consent_statements.parquet, consent_state.parquet (as of the last instant delive
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import accumulate, chain
 from pathlib import Path
 
 import numpy as np
@@ -16,9 +17,10 @@ import pyarrow.parquet as pq
 from connectors.shop import text
 from connectors.shop.calendar import DAY, NEVER, instant
 from connectors.shop.config import ShopConfig
+from connectors.shop.consents import Statements, state_at, statements, true_statements
 from connectors.shop.people import COUNTRIES, people
 from connectors.shop.personas import AREAS, CATEGORIES, NAMES, TASTES
-from connectors.shop.population import Population
+from connectors.shop.population import Population, population
 
 ARMS = ("none", "control", "treatment")
 TRAP_SCHEMA = pa.schema([("kind", pa.string()), ("person", pa.int64()), ("other", pa.int64())])
@@ -69,14 +71,48 @@ def traps(who: Population) -> pa.Table:
     )
 
 
-def write(file: Path, tables: Iterable[pa.Table]) -> None:
+def write_slice(folder: Path, stream: str, slice_: str, sizes: Sequence[int], planted: Sequence[Sequence[pa.Table]]) -> None:
+    """What is known about the rows of a slice.
+
+    Args:
+        folder: the truth folder.
+        stream: whose slice.
+        slice_: its name.
+        sizes: rows of each block's part.
+        planted: per block the defects, with positions counted within the block, and for contacts whose the records are.
+    """
+    defects = []
+    for start, (wrong, *_) in zip(accumulate(sizes, initial=0), planted, strict=False):
+        position = wrong.column_names.index("position")
+        defects.append(wrong.set_column(position, "position", pa.array(wrong["position"].to_numpy() + start)))
+    _write(folder / "defects" / stream / f"{slice_}.parquet", defects)
+    if records := [table for _, *more in planted for table in more]:
+        _write(folder / "records" / f"{stream}.parquet", records)
+
+
+def write_whole(folder: Path, config: ShopConfig, stream: str, until: int) -> None:
+    """The parts of the truth that come with a stream of one slice: persons with `crm`, consents with `consents`."""
+    if stream == "crm":
+        _write(folder / "persons.parquet", (persons(config, population(config, block)) for block in config.blocks))
+        _write(folder / "traps.parquet", (traps(population(config, block)) for block in config.blocks))
+    if stream == "consents":
+        _write(folder / "consent_statements.parquet", (true_statements(who, said, until) for who, said in _said(config)))
+        _write(folder / "consent_state.parquet", (state_at(who, said, until) for who, said in _said(config)))
+
+
+def _said(config: ShopConfig) -> Iterator[tuple[Population, Statements]]:
+    for block in config.blocks:
+        who = population(config, block)
+        yield who, statements(config, who)
+
+
+def _write(file: Path, tables: Iterable[pa.Table]) -> None:
     """Writes tables one after another into one Parquet file, which appears only when it is complete."""
     file.parent.mkdir(parents=True, exist_ok=True)
     partial = file.with_name(file.name + ".partial")
-    writer: pq.ParquetWriter | None = None
-    for table in tables:
-        writer = writer or pq.ParquetWriter(partial, table.schema)
-        writer.write_table(table)
-    if writer:
-        writer.close()
-        partial.replace(file)
+    rows = iter(tables)
+    first = next(rows)
+    with pq.ParquetWriter(partial, first.schema) as writer:
+        for table in chain([first], rows):
+            writer.write_table(table)
+    partial.replace(file)
