@@ -256,6 +256,8 @@ class Definitions:
             }
             if self.rng.random() < 0.15:
                 document["needs"] = self.rng.sample(PURPOSES, self.rng.randint(1, 2))
+            if self.rng.random() < 0.1:
+                document |= {"min_size": self.rng.choice((5, "50%")), "holdout": "10%"}
             documents.append(document)
             self.made.append(document["segment"])
         self.rng.shuffle(documents)

@@ -46,7 +46,7 @@ def shorter(rows: Sequence[Any]) -> Iterator[list[Any]]:
 
 
 def simpler_documents(document: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    for key in ("needs", "title", "calendar"):
+    for key in ("needs", "title", "calendar", "min_size", "holdout"):
         if key in document:
             yield {k: v for k, v in document.items() if k != key}
     for where in simpler_conditions(document["where"]):
