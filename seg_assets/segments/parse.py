@@ -242,7 +242,8 @@ class _Parser:
             return self.remember(InSegment(self.text(content, at)), at)
         field = self.catalog.attributes.get(key)
         if not field:
-            words = [*self.catalog.attributes, *GROUPS, *OPTIONS, "in_segment"]
+            options = [word for head in OPTIONS if head in value for word in OPTIONS[head]]
+            words = [*self.catalog.attributes, *GROUPS, *OPTIONS, "in_segment", *options]
             event = "; that is an event: write {did: ...}" if key in self.catalog.events else ""
             raise self.error(f"unknown attribute or condition {key!r}{event}", at, suggestion(key, words))
         return self.remember(Attribute(key, self.test(content, at, field)), at)
@@ -304,6 +305,10 @@ class _Parser:
     def then(self, value: dict[str, Any], steps: Steps) -> Then:
         at = (*steps, "then")
         found = self.each(value["then"], at, self.step)
+        if len(found) < len(value["then"]):
+            raise self.errors.pop()
+        if len(found) < 2:
+            raise self.error("a sequence has at least two steps", at, "for one event write {did: ...}")
         chain: list[Step] = []
         for i, step in enumerate(found):
             if isinstance(step, Step):
@@ -315,8 +320,6 @@ class _Parser:
             else:
                 last = chain.pop()
                 chain.append(Step(last.event, last.where, last.within, (*last.absences, step)))
-        if len(found) < 2:
-            raise self.error("a sequence has at least two steps", at, "for one event write {did: ...}")
         within = self.noted(literals.span)(value["within"], (*steps, "within")) if "within" in value else None
         if within is not None and any(step.absences for step in chain[:-1]):
             raise self.error(
