@@ -10,7 +10,7 @@ import pyarrow as pa
 from connectors.shop import text
 from connectors.shop.calendar import DAY, EXPERIMENT, HOUR, MINUTE, SECOND, Campaign, Instants, Month, campaigns, delays
 from connectors.shop.config import Draws, ShopConfig, generator
-from connectors.shop.dirt import DUPLICATES, UNKNOWN_EVENTS, Place, finish, plan, words
+from connectors.shop.dirt import DUPLICATES, FUTURE, UNKNOWN_EVENTS, Place, finish, plan, words
 from connectors.shop.people import people, scribbled
 from connectors.shop.personas import CATEGORIES
 from connectors.shop.population import Population
@@ -93,7 +93,7 @@ def email(config: ShopConfig, who: Population, month: Month, until: int) -> tupl
         {
             "event_id": text.ids("mail", ((who.block * 256 + month.index) << 20) + keep),
             "event_type": words(SPELLINGS, mail.kind[keep] * 3 + spelling, unknown, UNKNOWN_EVENTS, keep),
-            "event_time": text.instants(at + np.where(defects.rows("future_time"), 2000 * DAY, 0)),
+            "event_time": text.instants(at + np.where(defects.rows("future_time"), FUTURE, 0)),
             "received_at": text.instants(at + late[keep]),
             "email": scribbled(typed[keep], address, config.dirt),
             "channel": text.words(("email", "newsletter"), (spelling == 2).astype(np.int8)),

@@ -52,7 +52,7 @@ def crm(config: ShopConfig, who: Population, until: int) -> tuple[pa.Table, pa.T
     city = np.where(moved, some.country[person] * 5 + rng.integers(0, 5, m), some.city[person])
     gender = np.where(some.other_gender, 2, np.where(some.woman, 0, 1))[person] * 3 + np.where(rng.random(m) < 0.2, rng.integers(1, 3, m), 0)
     address = text.gather(some.email, who.email_owner[person], with_email)
-    address = scribbled(typed, text.put(address, placeholder, pa.repeat(PLACEHOLDER, int((placeholder).sum()))), config.dirt)
+    address = scribbled(typed, text.put(address, placeholder, pa.repeat(PLACEHOLDER, int(placeholder.sum()))), config.dirt)
     key = text.ids("crmc", (who.offset + person) * 2 + copy)
     table = pa.table(
         {
@@ -69,7 +69,7 @@ def crm(config: ShopConfig, who: Population, until: int) -> tuple[pa.Table, pa.T
             "area": text.words(AREAS, some.area[person], ~blank[4]),
             "language": text.words(LANGUAGES, some.country[person]),
             "created_at": text.instants(created),
-            "updated_at": text.instants(np.minimum(updated, np.maximum(until - 1, created))),
+            "updated_at": text.instants(np.where(updated < until, updated, created)),
         },
         schema=CRM.schema,
     )
@@ -109,7 +109,7 @@ def storefront(config: ShopConfig, who: Population, until: int) -> tuple[pa.Tabl
             "city": _spoil(text.words(CITIES, some.city[person]), defects.rows("null_text"), NULL_TEXTS),
             "language": text.words(LANGUAGES, some.country[person]),
             "created_at": text.instants(created),
-            "updated_at": text.instants(np.minimum(updated, np.maximum(until - 1, created))),
+            "updated_at": text.instants(np.where(updated < until, updated, created)),
         },
         schema=STOREFRONT.schema,
     )

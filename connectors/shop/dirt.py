@@ -42,6 +42,8 @@ BAD_TIMES = ("31/02/2026 25:61", "yesterday", "0000-00-00T00:00:00Z", "n/a", "In
 UNKNOWN_EVENTS = ("undefined", "pageview_v2", "Test Event", "$autocapture", "gtm.dom")
 BAD_AMOUNTS = ("abc", "N/A", "12,34,56", "EUR")
 NULL_TEXTS = ("null", "NULL", "N/A", "None", "-")
+FUTURE = 2_000 * 86_400_000_000
+"""How far in the future (microseconds) a time stands that can't be true."""
 DUPLICATES = 0.010
 """Share of rows delivered twice (UCI Online Retail: 1.0%)."""
 

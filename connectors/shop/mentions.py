@@ -8,7 +8,7 @@ import pyarrow as pa
 from connectors.shop import text
 from connectors.shop.calendar import DAY, Month
 from connectors.shop.config import Draws, ShopConfig, generator
-from connectors.shop.dirt import DUPLICATES, Place, finish, plan
+from connectors.shop.dirt import DUPLICATES, FUTURE, Place, finish, plan
 from connectors.shop.people import user_ids
 from connectors.shop.personas import TASTES
 from connectors.shop.population import Population
@@ -44,7 +44,7 @@ def mentions(config: ShopConfig, who: Population, month: Month, until: int) -> t
             "mention_id": text.ids("post", ((who.block * 256 + month.index) << 20) + keep),
             "user_id": user_ids(who.offset + person, 0, ~defects.rows("no_identifier")),
             "network": text.words(NETWORKS, network[person]),
-            "mention_time": text.instants(at[keep] + np.where(defects.rows("future_time"), 2000 * DAY, 0)),
+            "mention_time": text.instants(at[keep] + np.where(defects.rows("future_time"), FUTURE, 0)),
             "sentiment": sentiment[keep] + np.where(defects.rows("bad_sentiment"), 7.0, 0.0),
             "topic": text.words(TOPICS, topic[keep]),
         },

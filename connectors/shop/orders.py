@@ -9,9 +9,9 @@ import numpy as np
 import pyarrow as pa
 
 from connectors.shop import text
-from connectors.shop.calendar import DAY, HOUR, NEVER, SECOND, Instants, Month
+from connectors.shop.calendar import HOUR, NEVER, SECOND, Instants, Month
 from connectors.shop.config import Draws, ShopConfig, generator
-from connectors.shop.dirt import BAD_AMOUNTS, BAD_TIMES, DUPLICATES, UNKNOWN_EVENTS, Place, finish, garbage, plan, words
+from connectors.shop.dirt import BAD_AMOUNTS, BAD_TIMES, DUPLICATES, FUTURE, UNKNOWN_EVENTS, Place, finish, garbage, plan, words
 from connectors.shop.people import people, scribbled, user_ids
 from connectors.shop.personas import CATEGORIES
 from connectors.shop.population import Population
@@ -41,7 +41,7 @@ def orders(config: ShopConfig, who: Population, month: Month, until: int) -> tup
     found = ~defects.rows("no_identifier")
     guest = found & ~who.account[person]
     address = text.gather(people(config, who.block).email, who.email_owner[person[guest]])
-    local, twice = _local(config.timezone, at + np.where(defects.rows("future_time"), 2000 * DAY, 0))
+    local, twice = _local(config.timezone, at + np.where(defects.rows("future_time"), FUTURE, 0))
     bad, unknown, odd = (defects.rows(c) for c in ("bad_time", "unknown_event", "garbage_amount"))
     cents = np.where(defects.rows("negative_amount"), -made.cents[line], made.cents[line])
     table = pa.table(

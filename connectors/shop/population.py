@@ -38,7 +38,29 @@ LAPSED_VISITS = 0.1
 
 @dataclass(frozen=True)
 class Population:
-    """Persons `offset .. offset+len-1`: one array entry per person, unless said otherwise. Times are instants, `NEVER` when it never comes."""
+    """Persons `offset .. offset+len-1`, one array entry per person. Times are instants, `NEVER` when it never comes.
+
+    Args:
+        block, offset: number of the block and of its first person.
+        persona: index into `personas.NAMES`.
+        browses_like, likes_like: personas whose way to browse and whose likings the person has; they differ from `persona` for noise only.
+        joined, seen_from, alive_until: when the person became known, may first visit, and leaves for good.
+        order_rate, visit_rate: per year while alive; visits besides those that end in an order.
+        leave_chance: probability to leave after an order.
+        value_mean: expected order value in EUR.
+        open_rate, send_share: share of marketing e-mails opened when fresh, and of campaigns received.
+        mobile, app, login: shares of visits on a phone, in the app, and with a log-in.
+        favourite, taste: index into `CATEGORIES` and `TASTES`.
+        account, second_account: whether there is one.
+        device_owner, email_owner: index in the block of who is behind the devices and the address; mostly the person.
+        cookie_age: how long a cookie lives, microseconds.
+        clock_skew: how far the device's clock is ahead.
+        email_from, email_until, email_expires: when marketing e-mail is allowed, and when the grant ends by itself.
+        unsubscribes: number of the campaign that ends it, -1 for none.
+        arm: 0 not in the experiment, 1 control, 2 treatment.
+        effect, lift: true effect on P(visit within 14 days), and the chance of an extra visit that brings it about.
+        orders: the block's orders.
+    """
 
     block: int
     offset: int
@@ -116,7 +138,10 @@ def population(config: ShopConfig, block: int) -> Population:
     before = np.maximum(np.arange(n) - 1, 0)
     traits["device_owner"] = np.where(trap < 0.0025 * config.dirt, before, np.arange(n))
     traits["email_owner"] = np.where((trap > 0.5) & (trap < 0.5 + 0.0025 * config.dirt), before, np.arange(n))
-    shopper = Shopper(buys, tastes, favourite, taste, joined, account, traits["second_account"], rate, leaves, level)
+    shopper = Shopper(
+        buys=buys, tastes=tastes, favourite=favourite, taste=taste, joined=joined, account=account,
+        second_account=traits["second_account"], rate=rate, leaves=leaves, level=level,
+    )  # fmt: skip
     orders, alive_until = purchases(config, block, shopper)
     quits = joined + (rng.exponential(500, n) * DAY).astype(np.int64)
     quits = np.maximum(quits, instant(config.start) + (rng.exponential(500, n) * DAY).astype(np.int64))

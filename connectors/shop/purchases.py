@@ -49,7 +49,8 @@ class Orders:
 
 @dataclass(frozen=True)
 class Shopper:
-    """What decides purchases, one entry per person: personas resembled, favourite category, preferred channel, ..., rate and level of ln value."""
+    """What decides purchases, one entry per person: fields as in `Population`, `buys` and `tastes` the personas resembled, `rate` the order rate,
+    `leaves` the chance to leave, `level` the mean of ln order value."""
 
     buys: np.ndarray
     tastes: np.ndarray

@@ -8,9 +8,9 @@ import numpy as np
 import pyarrow as pa
 
 from connectors.shop import text
-from connectors.shop.calendar import DAY, Instants, Month, campaigns, delays
+from connectors.shop.calendar import Instants, Month, campaigns, delays
 from connectors.shop.config import Draws, ShopConfig, generator
-from connectors.shop.dirt import BAD_AMOUNTS, BAD_TIMES, DUPLICATES, NULL_TEXTS, UNKNOWN_EVENTS, Place, Plan, finish, garbage, plan, words
+from connectors.shop.dirt import BAD_AMOUNTS, BAD_TIMES, DUPLICATES, FUTURE, NULL_TEXTS, UNKNOWN_EVENTS, Place, Plan, finish, garbage, plan, words
 from connectors.shop.people import people, scribbled, user_stamps
 from connectors.shop.personas import CATEGORIES
 from connectors.shop.population import Population
@@ -32,8 +32,6 @@ QUERIES = ("dress", "serum", "lamp", "headphones", "running shoes", "puzzle", "c
 """What is searched for in each of `CATEGORIES`."""
 CHANNELS = ("web", "Website", "app", "iOS")
 DEVICES = ("mobile", "smartphone", "desktop", "pc", "tablet", "iPad")
-FUTURE = 2000 * DAY
-"""How far off a clock is that stands in the future."""
 
 
 def tracking(config: ShopConfig, who: Population, month: Month, until: int) -> tuple[pa.Table, pa.Table]:

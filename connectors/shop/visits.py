@@ -75,6 +75,7 @@ def actions(rng: np.random.Generator, who: Population, visits: Visits) -> Action
 
 
 def visits_of(config: ShopConfig, rng: np.random.Generator, who: Population, month: Month) -> Visits:
+    """The visits of a block in a month, by reason."""
     orders, n = who.orders, len(who)
     ordinary, _ = clocks(config)
     low, high = float(ordinary.even(month.start)), float(ordinary.even(month.end))

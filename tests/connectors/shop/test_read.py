@@ -102,6 +102,14 @@ def test_reading_step_by_step_equals_reading_once(days: list[float], stream: str
     assert held == read(SMALL, stream, now)
 
 
+def test_a_record_is_updated_at_its_own_time(read: Callable, context: Context) -> None:
+    early = {r["contact_id"]: r for r in read(SMALL, "crm", at(context, 2025, 9, 1))["all"].to_pylist()}
+    late = {r["contact_id"]: r for r in read(SMALL, "crm", context)["all"].to_pylist()}
+    changed = [key for key in early if key and early[key]["updated_at"] != late[key]["updated_at"]]
+    assert changed
+    assert all(early[key]["updated_at"] == early[key]["created_at"] and late[key]["updated_at"].isoformat() >= "2025-09-01" for key in changed)
+
+
 def test_finished_months_are_not_read_again(context: Context) -> None:
     *_, last = ShopSource(SMALL).read("orders", None, at(context, 2025, 9, 15))
     again = [page.slice for page in ShopSource(SMALL).read("orders", last.cursor, at(context, 2025, 10, 2))]
