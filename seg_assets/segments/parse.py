@@ -321,10 +321,6 @@ class _Parser:
                 last = chain.pop()
                 chain.append(Step(last.event, last.where, last.within, (*last.absences, step)))
         within = self.noted(literals.span)(value["within"], (*steps, "within")) if "within" in value else None
-        if within is not None and any(step.absences for step in chain[:-1]):
-            raise self.error(
-                "`within` over a whole chain can't stand with `no` between its events", (*steps, "within"), "give the steps their own within"
-            )
         ties = value.get("ties", "strict")
         if ties not in {"strict", "allow"}:
             raise self.error(f"{ties!r} is not a rule for ties", (*steps, "ties"), "strict or allow")

@@ -13,7 +13,7 @@ import ibis
 import ibis.expr.types as ir
 
 from seg_assets.segments.ast import Absence, Step, Then
-from seg_assets.segments.scene import Scene, conjunction
+from seg_assets.segments.scene import Scene, conjunction, union
 
 
 def chain_events(scene: Scene, then: Then, calendar: str | None) -> ir.Table:
@@ -23,13 +23,17 @@ def chain_events(scene: Scene, then: Then, calendar: str | None) -> ir.Table:
         person_id, key, event_id, t, and per step k: `reach_k`, null where the event can't be step k of a whole chain. For a chain with `within`,
         `reach_k` is the time of the chain's last event; else the first instant at which the rest of the chain counts.
     """
-    rows = _ordered(_rows(scene, then, calendar), then)
+    rows = _rows(scene, then, calendar)
+    waits = _waits_inside(then)
+    if waits:
+        rows = _at_moments(scene, rows, then, calendar)
     order = _Order(rows, then)
     span = scene.span(then.window, calendar, rows)
     usable = {}
     for k, step in enumerate(then.steps):
         tests = [scene.matches(rows, step.event, step.where, calendar), span.matters(rows.t)]
         tests += [order.nothing(scene.matches(rows, a.event, a.where, calendar), a) for a in step.absences]
+        tests += [rows.t + a.span <= rows.moment for a in step.absences] if waits else []
         usable[f"usable_{k}"] = conjunction(tests)
     table = rows.mutate(**usable)
     last = len(then.steps) - 1
@@ -59,7 +63,8 @@ def chain_starts(scene: Scene, then: Then, calendar: str | None) -> ir.Table:
     if then.within is not None:
         table = table.filter(table.reach_0 - table.t <= then.within)
         last = table.reach_0
-        enter = ibis.greatest(span.enter(last), last, *(last + a.span for a in then.steps[-1].absences))
+        passed = [table.moment] if _waits_inside(then) else [last + a.span for a in then.steps[-1].absences]
+        enter = ibis.greatest(span.enter(last), last, *passed)
     starts = table.mutate(enter=enter, leave=span.leave(table.t))
     return starts.filter(starts.enter < starts.leave).select("person_id", "key", "event_id", "t", "reach_0", "enter", "leave")
 
@@ -112,11 +117,24 @@ def _rows(scene: Scene, then: Then, calendar: str | None) -> ir.Table:
     return rows.filter(rows[f"p_{then.on}"].notnull()).mutate(key=rows[f"p_{then.on}"].cast("string"))
 
 
-def _ordered(rows: ir.Table, then: Then) -> ir.Table:
-    """Where ties count, the place of each event in the order (event_time, event_id)."""
-    if not then.ties:
-        return rows
-    return rows.mutate(place=ibis.row_number().over(group_by=["person_id", "key"], order_by=["t", "event_id"]))
+def _waits_inside(then: Then) -> bool:
+    """Whether spans of absences must pass inside a chain whose whole length is bounded."""
+    return then.within is not None and any(step.absences for step in then.steps[:-1])
+
+
+def _at_moments(scene: Scene, rows: ir.Table, then: Then, calendar: str | None) -> ir.Table:
+    """The rows once per instant from as_of on at which the span of an absence has just passed, as `moment`; the key says which.
+
+    Where such spans stand inside a chain of bounded length, the earliest last event is not the chain that counts first, so every instant at which
+    more of the events become usable is looked at by itself.
+    """
+    ends = [rows.select("person_id", moment=ibis.literal(scene.now, "int64"))]
+    for step in then.steps:
+        for absence in step.absences:
+            hits = rows.filter(scene.matches(rows, step.event, step.where, calendar), rows.t + absence.span > scene.now)
+            ends.append(hits.select("person_id", moment=hits.t + absence.span))
+    joined = rows.inner_join(union(ends).distinct(), "person_id")
+    return joined.mutate(key=joined.key + "@" + joined.moment.cast("string"))
 
 
 def _own_reach(table: ir.Table, step: Step, enter: ir.IntegerValue | None, then: Then) -> Any:
@@ -141,14 +159,11 @@ class _Order:
         return ibis.rows_window(following=(1, None), group_by=["person_id", "key", "t"], order_by="event_id")
 
     def nothing(self, blocks: ir.BooleanValue, absence: Absence) -> ir.BooleanValue:
-        """No blocking event after this one: at all, or within the absence's span."""
-        partition = ["person_id", "key"]
+        """No blocking event at a later instant: at all, or within the absence's span."""
         if absence.lasting:
-            position = self.table.place if self.ties else self.table.t
-            last = blocks.ifelse(position, ibis.null("int64")).max().over(group_by=partition)
-            return (last <= position).fill_null(True)
-        free = blocks.cast("int64").sum().over(self._later(absence.span)).fill_null(0) == 0
-        return free & (blocks.cast("int64").sum().over(self._same_instant()).fill_null(0) == 0) if self.ties else free
+            last = blocks.ifelse(self.table.t, ibis.null("int64")).max().over(group_by=["person_id", "key"])
+            return (last <= self.table.t).fill_null(True)
+        return blocks.cast("int64").sum().over(self._later(absence.span)).fill_null(0) == 0
 
     def earliest(self, reach: ir.IntegerValue, step: Step, then: Then) -> ir.IntegerValue:
         """The least `reach` among the events the next step can be."""

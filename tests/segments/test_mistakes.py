@@ -52,7 +52,6 @@ def errors(text: str) -> list[str]:
         ("{then: [page_viewed, product_added], on: cart_id}", "page_viewed has no property 'cart_id'"),
         ("{then: [product_added, product_added], on: revenue}", "tied by text or whole numbers only"),
         ("{then: [product_added, page_viewed], ties: maybe}", "strict or allow"),
-        ("{then: [page_viewed, {no: unsubscribed, for: 1h}, product_added], within: 2h}", "give the steps their own within"),
         ("{never: product_viewed, in: 7d, same: product_id}", "no event binds product_id"),
         (
             "{all: [{did: product_viewed, same: product_id}, {any: [{never: product_viewed, in: 1d, same: product_id}, {age: 3}]}]}",

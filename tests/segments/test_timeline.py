@@ -48,6 +48,12 @@ where: {then: [product_viewed, {no: order_completed, within: 8m}, product_added]
 segment: two_waits
 where: {then: [product_viewed, product_added, {no: order_completed, within: 9m}, {no: product_viewed, for: 4m}], within: 15m, in: 35m}
 ---
+segment: waits_inside
+where: {then: [product_viewed, {no: order_completed, within: 7m}, product_viewed, {no: product_added, for: 12m}, product_added], within: 18m, in: 35m}
+---
+segment: waits_before_an_event
+where: {then: [product_viewed, {no: order_completed, within: 9m}, product_viewed], within: 6m, in: 40m}
+---
 segment: tied
 where: {then: [product_viewed, product_viewed, {no: product_added, within: 5m}], ties: allow, in: 30m}
 ---
