@@ -21,12 +21,12 @@ CLEAN = """
 create view clean_tracking as
     select t.* exclude (event_type, event_time, revenue), lower(replace(replace(replace(event_type, 'Add to Cart', 'product_added'), 'Begin Checkout',
         'checkout_started'), ' ', '_')) as event_type, cast(event_time as timestamptz) as event_time, cast(revenue as decimal(18, 2)) as revenue
-    from tracking t where (slice, position) not in (select slice, position from defects where stream = 'tracking' and spoils in ('row', 'copy'));
+    from tracking t where (slice, position) not in (select slice, position from defects where stream = 'tracking' and (spoils in ('row', 'copy') or code like '%_amount'));
 create view clean_orders as
     select o.* exclude (event_type, event_time, revenue), if(event_type in ('order_refunded', 'Order Refunded', 'refund'), 'order_refunded',
         'order_completed') as event_type, timezone('Europe/Berlin', cast(event_time as timestamp)) as event_time,
         cast(revenue as decimal(18, 2)) as revenue
-    from orders o where (slice, position) not in (select slice, position from defects where stream = 'orders' and spoils in ('row', 'copy'));
+    from orders o where (slice, position) not in (select slice, position from defects where stream = 'orders' and (spoils in ('row', 'copy') or code like '%_amount'));
 create view clean_email as
     select * replace (lower(replace(replace(event_type, ' ', '_'), '-', '_')) as event_type, lower(trim(email)) as email)
     from email e where (slice, position) not in (select slice, position from defects where stream = 'email' and spoils in ('row', 'copy'));
