@@ -12,7 +12,8 @@ import numpy.typing as npt
 from seg_assets.clustering.silhouette import mean_silhouettes
 from seg_assets.clustering.space import Matrix
 
-TRIAL_INITS, FINAL_INITS = 3, 10
+INITS = 10
+"""Starts per number of clusters; the best one counts."""
 PASSES = 30
 """Most Lloyd passes over everybody; what still moves then moves little."""
 WARM_MARGIN = 0.005
@@ -60,7 +61,7 @@ def try_ks(points: Matrix, ks: Sequence[int], draws: Sequence[npt.NDArray[np.int
     """
     from sklearn.metrics import calinski_harabasz_score, davies_bouldin_score
 
-    labelled = [lloyd(points, k, seed=seed, inits=TRIAL_INITS).labels for k in ks]
+    labelled = [lloyd(points, k, seed=seed, inits=INITS).labels for k in ks]
     widths = np.array([mean_silhouettes(points[rows], [labels[rows] for labels in labelled]) for rows in draws])
     return [
         Candidate(
@@ -97,7 +98,7 @@ def partition(points: Matrix, sample: npt.NDArray[np.intp], k: int, *, seed: int
         seed: of the starting centres.
         warm: centres of the refresh before in today's space; taken as the start unless a new start is clearly better.
     """
-    best = lloyd(points[sample], k, seed=seed, inits=FINAL_INITS)
+    best = lloyd(points[sample], k, seed=seed, inits=INITS)
     stays = warm is not None and lloyd(points[sample], k, start=warm).inertia <= best.inertia * (1 + WARM_MARGIN)
     return lloyd(points, k, start=warm if stays else best.centres)
 

@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 
 from seg_assets.clustering.kmeans import Candidate, Partition, choose_k, partition, try_ks
 from seg_assets.clustering.matching import stable_ids
+from seg_assets.clustering.sampling import sample_rows
 from seg_assets.clustering.space import FeatureSpace, Matrix, learn_space
 
 FIT_ROWS = 50_000
@@ -84,7 +85,7 @@ class ClusterModel:
 def fit(features: pa.Table, config: ClusteringConfig, *, previous: pa.Table | None = None, next_id: int = 0) -> ClusterModel:
     """K-Means with k chosen by mean silhouette; the same model whatever the row order and number of threads.
 
-    Persons are put in order and sampled by a hash of their ids. Every k is tried on up to 20k persons, the silhouette taken over `draws` samples; the
+    Persons are put in order and sampled by a hash of their ids. Every k starts ten times on up to 20k persons, the silhouette is taken over `draws` samples; the
     chosen k starts ten times on up to 50k persons and then runs over everybody. With a previous refresh, its clusters are a start too and win
     unless clearly worse, and clusters keep their ids (see `matching`).
 
@@ -125,7 +126,7 @@ def _possible_ks(points: Matrix, person_ids: npt.NDArray[np.int64], config: Clus
         return [], "no clusters: there are no persons"
     if persons < config.min_size * config.k_min:
         return [], f"one cluster: {persons} persons are too few for {config.k_min} clusters of at least {config.min_size}"
-    distinct = len(np.unique(points[_sample(person_ids, TRIAL_ROWS, config.seed)], axis=0))
+    distinct = len(np.unique(points[sample_rows(person_ids, TRIAL_ROWS, config.seed)], axis=0))
     most = min(config.k_max, persons // config.min_size, persons - 1, distinct)
     if most < config.k_min:
         return [], f"one cluster: there are only {distinct} different combinations of features"
@@ -135,26 +136,14 @@ def _possible_ks(points: Matrix, person_ids: npt.NDArray[np.int64], config: Clus
 def _cluster(
     points: Matrix, person_ids: npt.NDArray[np.int64], ks: list[int], config: ClusteringConfig, previous: pa.Table | None
 ) -> tuple[list[Candidate], Partition]:
-    trial = _sample(person_ids, TRIAL_ROWS, config.seed)
-    draws = [_sample(person_ids[trial], config.sample, config.seed + 1 + draw) for draw in range(config.draws)]
+    trial = sample_rows(person_ids, TRIAL_ROWS, config.seed)
+    draws = [sample_rows(person_ids[trial], config.sample, config.seed + 1 + draw) for draw in range(config.draws)]
     candidates = try_ks(points[trial], ks, draws if len(trial) > config.sample else draws[:1], config.seed)
     warm = _previous_centres(points, person_ids, previous)
     before = None if warm is None else len(warm)
     k = choose_k(candidates, min_share=config.min_share, before=before, keep_within=config.keep_k_within)
-    sample = _sample(person_ids, FIT_ROWS, config.seed)
+    sample = sample_rows(person_ids, FIT_ROWS, config.seed)
     return candidates, partition(points, sample, k, seed=config.seed, warm=warm if before == k else None)
-
-
-def _sample(person_ids: npt.NDArray[np.int64], size: int, seed: int) -> npt.NDArray[np.intp]:
-    """Rows of the persons with the lowest hashes: whoever was sampled stays so while others come and go (SplitMix64, Steele et al. 2014)."""
-    if len(person_ids) <= size:
-        return np.arange(len(person_ids))
-    with np.errstate(over="ignore"):
-        bits = person_ids.astype(np.uint64) + np.uint64(seed + 1) * np.uint64(0x9E3779B97F4A7C15)
-        bits = (bits ^ (bits >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        bits = (bits ^ (bits >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-        bits ^= bits >> np.uint64(31)
-    return np.sort(np.argsort(bits, kind="stable")[:size])
 
 
 def _previous_centres(points: Matrix, person_ids: npt.NDArray[np.int64], previous: pa.Table | None) -> Matrix | None:

@@ -11,7 +11,7 @@ from dataclasses import asdict
 import pyarrow as pa
 
 from seg_assets.clustering.traits import ClusterTraits, NumberTrait, WordTrait, cluster_traits
-from seg_assets.clustering.words import CHANNELS, FEATURES, RFM_ADJECTIVES, UNTOLD, FeatureWords, plain, titled
+from seg_assets.clustering.words import CHANNELS, FEATURES, RFM_ADJECTIVES, UNTOLD, FeatureWords, amount, plain, titled
 from seg_assets.schema.tables import PERSONAS
 from seg_assets.scoring.engagement import LURKER
 
@@ -175,8 +175,7 @@ def _telling(traits: ClusterTraits, name: str) -> WordTrait | None:
 def _value(words: FeatureWords, number: float, currency: str) -> str:
     if words.kind == "share":
         return _percent(number)
-    text = f"{number:,.0f}" if abs(number) >= 10 else f"{number:,.1f}".removesuffix(".0")
-    return f"{currency} {text}".strip() if words.kind == "money" else text
+    return f"{currency} {amount(number)}".strip() if words.kind == "money" else amount(number)
 
 
 def _counted(figure: str, value: str) -> str:

@@ -34,6 +34,11 @@ class NumberAxis:
     mean: float
     deviation: float
 
+    @property
+    def directions(self) -> tuple[str, ...]:
+        """What grows along each axis."""
+        return (self.name,)
+
     def encode(self, column: pa.ChunkedArray) -> Matrix:
         value = _logs(column)
         value = np.clip(np.where(np.isnan(value), self.missing, value), self.low, self.high)
@@ -47,6 +52,11 @@ class WordAxes:
     name: str
     words: tuple[str, ...]
     height: float
+
+    @property
+    def directions(self) -> tuple[str, ...]:
+        """What grows along each axis."""
+        return self.words
 
     def encode(self, column: pa.ChunkedArray) -> Matrix:
         values = column.to_numpy(zero_copy_only=False)
@@ -64,6 +74,11 @@ class FeatureSpace:
 
     axes: tuple[NumberAxis | WordAxes, ...]
     unused: tuple[str, ...]
+
+    @property
+    def directions(self) -> tuple[str, ...]:
+        """What grows along each axis of the points: a feature's name, or the word."""
+        return tuple(direction for axis in self.axes for direction in axis.directions)
 
     def encode(self, features: pa.Table) -> Matrix:
         """Persons as points: one row each, in the order of the table."""

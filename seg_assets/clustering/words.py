@@ -123,6 +123,11 @@ CHANNELS: Mapping[str, tuple[str, str]] = {
 """Channels as adjective and noun. Others are described by their name."""
 
 
+def amount(number: float) -> str:
+    """A number as people say it: one decimal below 10, none above."""
+    return f"{number:,.0f}" if abs(number) >= 10 else f"{number:,.1f}".removesuffix(".0")
+
+
 def plain(name: str) -> str:
     """A feature's or category's name as words: `home_garden` is "home garden"."""
     return name.replace("_", " ").strip()
