@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 from pydantic import BaseModel, ValidationError
@@ -22,23 +22,24 @@ from pydantic import BaseModel, ValidationError
 from connectors.errors import ConnectorError
 from connectors.registry import Registry, load_registry
 from connectors.types import Context, Destination, ObjectDef, Source, StreamDef
-from seg_assets.activation import Ledger
 from seg_assets.errors import ProjectError, SegError
 from seg_assets.lake import Lake
 from seg_assets.profiles.activity import activity_table
 from seg_assets.profiles.profiles import profiles_table
 from seg_assets.project.explain import explain
 from seg_assets.project.load import Project
-from seg_assets.project.secrets import resolve_secrets
-from seg_assets.project.models import ColumnMapping, Connection
+from seg_assets.project.models import ColumnMapping, Connection, Stream
 from seg_assets.project.models import Destination as DestinationConfig
-from seg_assets.project.models import Stream
+from seg_assets.project.secrets import resolve_secrets
 from seg_assets.schema import tables
 from seg_assets.schema.types import Table
 from seg_assets.segments.tables import CHANGES, HEALTH, MEMBERSHIPS
 from seg_assets.unify import FromColumn, FromSql, FromValue, StreamMapping
 from seg_assets.unify.mapping import Origin
 from seg_assets.unify.typing import Conventions
+
+if TYPE_CHECKING:
+    from seg_assets.activation.ledger import Ledger
 
 AS_OF_TAG = "seg/as_of"
 """Run tag that fixes the instant a run is true for."""
@@ -184,6 +185,8 @@ class Graph:
         return node.connector(node.connector.config_model.model_validate(resolve_secrets(node.config.config)))  # type: ignore[call-arg]
 
     def ledger(self, destination: str, object: str) -> Ledger:
+        from seg_assets.activation.ledger import Ledger  # SQLAlchemy would be a fifth of the graph's loading time
+
         return Ledger(self.project.state_url, destination, object)
 
     @contextmanager

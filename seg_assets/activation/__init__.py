@@ -1,7 +1,6 @@
 """From memberships to destinations: plan, deliver, prove. The ledger remembers every operation; a crash repeats none and loses none."""
 
 from seg_assets.activation.deliver import Delivered, deliver
-from seg_assets.activation.ledger import Ledger
 from seg_assets.activation.plan import Audience, Target, plan
 
-__all__ = ["Audience", "Delivered", "Ledger", "Target", "deliver", "plan"]
+__all__ = ["Audience", "Delivered", "Target", "deliver", "plan"]

@@ -10,14 +10,16 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import ibis.expr.types as ir
 import pyarrow as pa
 
 from connectors.errors import ConnectorError
 from connectors.types import Context, Destination, ObjectDef, Operation, OpKind, Outcome, Verdict
-from seg_assets.activation.ledger import Ledger
+
+if TYPE_CHECKING:
+    from seg_assets.activation.ledger import Ledger
 
 LEDGER_COLUMNS = ("op_id", "op", "audience", "person_id", "payload_hash", "generation")
 

@@ -117,7 +117,7 @@ class Ledger:
         """How many operations are in each state."""
         query = sa.select(OPS.c.state, sa.func.count()).where(self._mine(OPS)).group_by(OPS.c.state)
         with self._engine.connect() as connection:
-            return {state: count for state, count in connection.execute(query)}
+            return dict(connection.execute(query).tuples().all())
 
     def _move(self, connection: sa.Connection, acked: Iterable[Mapping[str, object]]) -> None:
         rows = [
