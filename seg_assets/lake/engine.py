@@ -8,12 +8,13 @@ from __future__ import annotations
 import os
 import tempfile
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import ibis
 import ibis.expr.types as ir
 import pyarrow as pa
@@ -76,12 +77,23 @@ class Engine:
             options.append(f"hive_types = {{{', '.join(f'{_literal(n)}: {_literal(t)}' for n, t in hive.items())}}}")
         if row_number:
             options.append("file_row_number = true")
-        columns = ", ".join(_identifier(n) for n in schema.names)
-        number = f", file_row_number AS {_identifier(row_number)}" if row_number else ""
         paths = ", ".join(_literal(f) for f in files)
+        source = f"read_parquet([{paths}], {', '.join(options)})"
+        number = f", file_row_number AS {_identifier(row_number)}" if row_number else ""
         view = f"lake_{uuid.uuid4().hex}"
-        self.connection.raw_sql(f"CREATE TEMP VIEW {view} AS SELECT {columns}{number} FROM read_parquet([{paths}], {', '.join(options)})")
-        return self.connection.table(view).cast({n: schema[n] for n in schema.names})
+
+        def create(present: Collection[str]) -> None:
+            columns = ", ".join(_identifier(n) if n in present else f"NULL AS {_identifier(n)}" for n in schema.names)
+            self.connection.raw_sql(f"CREATE TEMP VIEW {view} AS SELECT {columns}{number} FROM {source}")  # noqa: S608
+
+        try:
+            create(schema.names)
+        except duckdb.BinderException:  # no file has one of the columns any more
+            cursor = self.connection.raw_sql(f"SELECT * FROM {source} LIMIT 0")  # noqa: S608
+            create({column[0] for column in cursor.description})
+        table = self.connection.table(view)
+        wrong = {n: schema[n] for n in schema.names if table.schema()[n] != schema[n]}
+        return table.cast(wrong) if wrong else table
 
     def from_arrow(self, data: pa.Table | pa.RecordBatchReader | Any) -> ir.Table:
         """Arrow data (a table, a reader or a dataset) as a lazy table of this engine; it stays referenced as long as the engine lives."""

@@ -69,10 +69,15 @@ def land(
     table = _RawTable(lake, key, landing, loaded_at, facts)
     done = Landed(cursor=table.cursor())
     pending: list[_Slice] = []
-    for name, group in groupby(pages, key=lambda page: page.slice):
-        pending.append(table.write_slice(name, group))
-        if sum(s.size for s in pending) >= commit_bytes:
-            done, pending = table.commit(done, pending), []
+    try:
+        for name, group in groupby(pages, key=lambda page: page.slice):
+            pending.append(table.write_slice(name, group))
+            if sum(s.size for s in pending) >= commit_bytes:
+                done, pending = table.commit(done, pending), []
+    except Exception:
+        if pending:  # what was read whole is kept: the next run goes on behind it
+            table.commit(done, pending)
+        raise
     return table.commit(done, pending) if pending or not lake.exists(key) else done
 
 
