@@ -18,7 +18,7 @@ RECORD_SCHEMA = pa.schema([
     ("stream", pa.string()), ("key", pa.string()), ("person", pa.int64()), ("kind", pa.string()), ("placeholder", pa.bool_()),
 ])  # fmt: skip
 BAD_EMAILS = ("n/a", "maria@", "unknown", "@example.com", "none")
-BAD_PHONES = ("000000", "12345", "+49", "call me")
+BAD_PHONES = ("000000", "12", "+49", "call me")
 BAD_BIRTH_DATES = ("0000-00-00", "1900-13-45", "unknown")
 GENDERS = ("female", "F", "woman", "male", "M", "man", "other", "x", "diverse")
 PLACEHOLDER = "none@example.com"

@@ -166,6 +166,22 @@ def test_phone_numbers_are_valid_in_their_country(shop: duckdb.DuckDBPyConnectio
         assert all(phonenumbers.is_valid_number(number) for number in numbers)
 
 
+def test_recorded_bad_phone_numbers_are_valid_nowhere(shop: duckdb.DuckDBPyConnection) -> None:
+    rows = shop.execute(
+        "select distinct phone, upper(country) from crm join defects d using (position) where d.stream = 'crm' and code = 'bad_phone'"
+    )
+
+    def valid(phone: str, country: str) -> bool:
+        try:
+            return phonenumbers.is_valid_number(phonenumbers.parse(phone, country))
+        except phonenumbers.NumberParseException:
+            return False
+
+    found = rows.fetchall()
+    assert found
+    assert not [row for row in found if valid(*row)]
+
+
 def test_phone_numbers_are_written_in_many_ways(shop: duckdb.DuckDBPyConnection) -> None:
     shapes = shop.execute("select distinct regexp_replace(phone, '[0-9]', '9', 'g') from crm where country = 'DE' and phone is not null").fetchall()
     assert {("999999999999",), ("9999 9999 9999",), ("9999/99999999",), ("+99999 9999 9999",)} <= set(shapes)
