@@ -2,13 +2,13 @@
 
 Biased to what goes wrong: ties, instants exactly on a window's edge and one microsecond off, nulls, DST days, month ends, leap days, persons without events,
 events after as_of, nested segments, negations, tiny windows, chains of several steps, keys shared across an `all`. Only definitions whose meaning the
-specification fixes are made: each `same` scope holds a clause that needs an event.
+specification fixes are made (`is_defined`).
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -18,7 +18,7 @@ from typing import Any
 import yaml
 
 from seg_assets.documents import parse_documents
-from tests.segments.oracle import CALENDAR_UNITS, GROUPS, compare, duration, is_duration, step_of, unit_start, words, zone_of
+from tests.segments.oracle import CALENDAR_UNITS, GROUPS, duration, is_duration, needs_event, step_of, unit_start, words, zone_of
 
 TICK = timedelta(microseconds=1)
 DURATIONS = ("1m", "10m", "1h", "24h", "48h", "1d", "7d", "30d")
@@ -110,7 +110,7 @@ class Case:
         return [d.data for d in parse_documents(self.text)]
 
 
-def generate(seed: int, segments: int = 20, streams: int = 10) -> Case:
+def generate(seed: int, segments: int = 20, streams: int = 25) -> Case:
     """Many cases in one: `segments` definitions over `streams` streams of about 30 persons, at one as_of. The same seed gives the same case."""
     rng = Random(seed)
     as_of = datetime.fromisoformat(rng.choice(AS_OF)).replace(tzinfo=UTC) + rng.choice((timedelta(0), timedelta(0), TICK, -TICK))
@@ -252,7 +252,7 @@ class Definitions:
                 "segment": f"s{number}",
                 "title": f"Segment {number}",
                 "calendar": self.rng.choice(self.calendars),
-                "where": self.condition(3),
+                "where": self.defined(),
             }
             if self.rng.random() < 0.15:
                 document["needs"] = self.rng.sample(PURPOSES, self.rng.randint(1, 2))
@@ -262,6 +262,11 @@ class Definitions:
             self.made.append(document["segment"])
         self.rng.shuffle(documents)
         return documents
+
+    def defined(self) -> dict[str, Any]:
+        while not is_defined(condition := self.condition(3)):
+            pass
+        return condition
 
     def condition(self, depth: int) -> dict[str, Any]:
         kinds = [(self.did, 5), (self.never, 3), (self.then, 6), (self.attribute, 3)]
@@ -288,6 +293,8 @@ class Definitions:
             clauses.append({**clause, "same": prop})
         if self.rng.random() < 0.2:
             clauses.append(self.condition(0))
+        if self.rng.random() < 0.3:
+            clauses.append({self.rng.choice(("any", "none")): [{**self.did(prop), "same": prop} for _ in range(self.rng.randint(1, 2))]})
         self.rng.shuffle(clauses)
         return {"all": clauses}
 
@@ -326,7 +333,7 @@ class Definitions:
         condition: dict[str, Any] = {"then": steps}
         if on:
             condition["on"] = on
-        if self.rng.random() < 0.4 and not any("no" in step_of(s) for s in steps[:-1]):
+        if self.rng.random() < 0.4:
             condition["within"] = self.rng.choice(DURATIONS)
         if self.rng.random() < 0.3:
             condition["ties"] = self.rng.choice(("allow", "allow", "strict"))
@@ -395,14 +402,16 @@ class Definitions:
         return f"{start}..{start + timedelta(days=self.rng.choice((0, 1, 7, 400)))}"
 
 
-def is_defined(condition: dict[str, Any]) -> bool:
-    """Whether every scope of a `same` holds a clause that needs an event, so that the key it binds is one of the person's."""
-    alone = [[c] for name in ("any", "none") for c in condition.get(name, [])]
-    scopes = [condition.get("all", []), *alone] if set(GROUPS) & set(condition) else [[condition]]
-    needed = [{c["same"] for c in scope if "same" in c and "did" in c and not compare(c.get("times", ">=1"), 0)} for scope in scopes]
-    return all(c.get("same") in {None, *props} for scope, props in zip(scopes, needed, strict=True) for c in scope) and all(
-        is_defined(c) for scope in scopes for c in scope if set(GROUPS) & set(c)
-    )
+def is_defined(condition: dict[str, Any], bound: Collection[str] = ()) -> bool:
+    """Whether the specification fixes what every `same` means. `bound` are the properties the enclosing `all` binds."""
+    if not set(GROUPS) & set(condition):
+        return condition.get("same") in {None, *bound} or needs_event(condition)
+    children = condition.get("all", [])
+    binds = {c["same"] for c in children if "same" in c and needs_event(c)}
+    loose = [c for name in ("any", "none") for c in condition.get(name, [])]
+    joined = {c.get("same") for c in loose if not set(GROUPS) & set(c)}
+    mixed = set(bound) & joined and (len(joined) > 1 or any(set(GROUPS) & set(c) for c in loose))
+    return not mixed and all(is_defined(c, binds) for c in children) and all(is_defined(c, bound) for c in loose)
 
 
 def properties_of(event_type: str) -> list[str]:

@@ -15,16 +15,17 @@ Readings, where the specification leaves a choice:
  6. `{not: x}` on an attribute or property is present and not x, whatever x is; so `{not: missing}` is `present` and `{not: present}` is never true.
  7. `top n%`: of the N persons with a value, those with fewer than n% of N persons strictly above them. Equal values are treated alike; n% of N is exact.
     `bottom n%` is the same with strictly below. `{not: top n%}` is present and not in it.
- 8. `same: p` binds p for the did/never that are direct children of one `all`: there is a non-null value of p among the person's events for which all of
-    them hold. Different properties in one `all` are bound apart. A nested `all`, `any` or `none` is a scope of its own, and so is a single clause.
-    Only with a clause in the scope that needs an event is this well-defined; other scopes are not generated.
+ 8. `same: p` binds p in the nearest enclosing `all` that has, as a direct child, a did with `same: p` that needs an event: there is a non-null value of p
+    among the person's events for which all of the `all` holds. Clauses below `any` and `none` of that `all` join, those below a further `all` do not.
+    Different properties are bound apart. A clause bound nowhere stands alone: there is a value for which it holds. Clauses that need no event and are bound
+    nowhere, and groups that mix bound clauses with others, are not generated.
  9. `on: p` binds p in its own `then` only, in every step, also the `no` steps: events without p take no part.
 10. All events of a chain lie in the `then`'s window; what a `no` step looks for need not.
 11. `within` on the `then`: from the first to the last event, inclusive. `within` on a step: since the event before it, inclusive; `no` steps between do not
     matter.
 12. Ties: `strict` wants a later instant. `allow` also takes the same instant, if the event id is greater: events are sorted by time, then by id.
 13. `{no: X, for: d}`: after the previous event at t no X in (t, as_of], and t + d <= as_of. `{no: X, within: d}`: no X in (t, t + d], and t + d <= as_of
-    (an interval that is still open may yet see an X). X at the very instant t is not "since", also with `ties: allow`. Anywhere in a chain, a `no` step
+    (an interval that is still open may yet see an X). X at the very instant t is never "since". Anywhere in a chain, a `no` step
     says something of the event before it and nothing of the steps after it.
 14. `in_segment` is membership in full, `needs` included. `min_size` and `holdout` change what is activated, not who is a member.
 15. A need is met by a row with granted true and as_of < expires_at, or no expiry.
@@ -147,9 +148,10 @@ class Verdict:
         self.world, self.person, self.as_of, self.zone = world, person, as_of, zone
         self.events = world.events[person["person_id"]]
 
-    def holds(self, condition: Row, keys: Mapping[str, Any] | None = None) -> bool:
-        """Whether a condition holds. `keys` are the values bound by the enclosing `all`; without them a `same` is a scope of its own."""
-        if not keys and (prop := condition.get("same")):
+    def holds(self, condition: Row, keys: Mapping[str, Any] = {}) -> bool:
+        """Whether a condition holds. `keys` are the values bound by the enclosing `all`; a `same` that is not bound stands alone."""
+        prop = condition.get("same")
+        if prop and prop not in keys:
             return any(self.holds(condition, {prop: key}) for key in self.key_values(prop))
         if "did" in condition:
             return compare(condition.get("times", ">=1"), self.count(condition["did"], condition, keys))
@@ -159,29 +161,29 @@ class Verdict:
             return self.chain_exists(condition)
         if "in_segment" in condition:
             return self.world.is_member(condition["in_segment"], self.person, self.as_of)
-        return all(self.part_holds(name, part) for name, part in condition.items())
+        return all(self.part_holds(name, part, keys) for name, part in condition.items())
 
-    def part_holds(self, name: str, part: Any) -> bool:
+    def part_holds(self, name: str, part: Any, keys: Mapping[str, Any]) -> bool:
         if name == "all":
             return self.all_hold(part)
         if name == "any":
-            return any(self.holds(c) for c in part)
+            return any(self.holds(c, keys) for c in part)
         if name == "none":
-            return not any(self.holds(c) for c in part)
+            return not any(self.holds(c, keys) for c in part)
         return compare(part, self.world.attribute(self.person, name), lambda: self.world.values(name))
 
     def all_hold(self, conditions: Sequence[Row]) -> bool:
-        props = sorted({c["same"] for c in conditions if "same" in c})
+        props = sorted({c["same"] for c in conditions if "same" in c and needs_event(c)})
         bindings = itertools.product(*(self.key_values(p) for p in props))
         return any(all(self.holds(c, dict(zip(props, keys, strict=True))) for c in conditions) for keys in bindings)
 
     def key_values(self, prop: str) -> set[Any]:
         return {v for e in self.events if (v := property_of(e, prop)) is not None}
 
-    def count(self, event_type: str, condition: Row, keys: Mapping[str, Any] | None) -> int:
+    def count(self, event_type: str, condition: Row, keys: Mapping[str, Any]) -> int:
         prop = condition.get("same")
         matching = [e for e in self.events if matches(e, event_type, condition.get("where")) and self.in_window(e, condition.get("in", "ever"))]
-        return len([e for e in matching if prop is None or (keys and property_of(e, prop) == keys[prop])])
+        return len([e for e in matching if prop is None or property_of(e, prop) == keys[prop]])
 
     def in_window(self, event: Row, window: str) -> bool:
         if event["event_time"] > self.as_of:
@@ -223,6 +225,10 @@ class Verdict:
         passed = start + duration(step.get("for") or step["within"])
         end = self.as_of if "for" in step else passed
         return passed <= self.as_of and not any(e["event_type"] == step["no"] and start < e["event_time"] <= end for e in candidates)
+
+
+def needs_event(condition: Row) -> bool:
+    return "did" in condition and not compare(condition.get("times", ">=1"), 0)
 
 
 def follows(event: Row, taken: Sequence[Row], step: Row, condition: Row) -> bool:

@@ -1,7 +1,7 @@
 """The compiler against the judge on random cases. A case is one (segment, stream of 20 to 50 persons, as_of), so that many verdicts.
-One evaluation covers 20 segments over 10 such streams.
+One evaluation covers 20 segments over 25 such streams.
 
-    pytest tests/segments/test_fuzz.py                          a few hundred cases
+    pytest tests/segments/test_fuzz.py                          1,000 cases
     SEG_FUZZ_CASES=100000 pytest -s tests/segments/test_fuzz.py the full run
     SEG_FUZZ_SEED=1234 ...                                      start at another seed; a failure names its own
 
@@ -31,8 +31,8 @@ segments = pytest.importorskip("seg_assets.segments", reason="the compiler is no
 if not hasattr(segments, "evaluate"):
     pytest.skip("the compiler is not there yet", allow_module_level=True)
 
-PER_BATCH = 20 * 10
-CASES = int(os.environ.get("SEG_FUZZ_CASES", "400"))
+PER_BATCH = 20 * 25
+CASES = int(os.environ.get("SEG_FUZZ_CASES", "1000"))
 FIRST_SEED = int(os.environ.get("SEG_FUZZ_SEED", "1"))
 BATCHES = -(-CASES // PER_BATCH)
 ROUNDS = -(-BATCHES // 20)
@@ -48,26 +48,28 @@ def table(rows: list[dict[str, Any]], schema: pa.Schema) -> ibis.Table:
     return ibis.memtable(pa.Table.from_pylist([{n: row.get(n) for n in schema.names} for row in rows], schema=schema))
 
 
+def inputs(case: Case) -> dict[str, Any]:
+    return {
+        "persons": table(case.persons, PERSONS_SCHEMA),
+        "events": table(case.events, EVENTS_SCHEMA),
+        "consents": table(case.consents, CONSENTS_SCHEMA),
+        "as_of": case.as_of,
+    }
+
+
+def compiled(case: Case) -> dict[str, set[int]]:
+    """The compiler's verdicts: who is in which segment."""
+    found = segments.verdicts(segments.parse_segments(case.text, CATALOG), **inputs(case)).to_pyarrow().to_pylist()
+    return {d["segment"]: {row["person_id"] for row in found if row[d["segment"]]} for d in case.documents}
+
+
 def memberships(case: Case) -> pa.Table:
-    """The compiler's memberships."""
-    evaluation = segments.evaluate(
-        segments.parse_segments(case.text, CATALOG),
-        persons=table(case.persons, PERSONS_SCHEMA),
-        events=table(case.events, EVENTS_SCHEMA),
-        consents=table(case.consents, CONSENTS_SCHEMA),
-        as_of=case.as_of,
-    )
+    """The compiler's memberships, with reasons and valid_until."""
+    evaluation = segments.evaluate(segments.parse_segments(case.text, CATALOG), **inputs(case))
     assert not evaluation.errors
     found = evaluation.memberships.to_pyarrow()
     evaluation.release()
     return found
-
-
-def compiled(case: Case) -> dict[str, set[int]]:
-    verdicts: dict[str, set[int]] = {d["segment"]: set() for d in case.documents}
-    for row in memberships(case).select(["segment", "person_id"]).to_pylist():
-        verdicts[row["segment"]].add(row["person_id"])
-    return verdicts
 
 
 def judged(case: Case) -> dict[str, set[int]]:
@@ -116,6 +118,16 @@ def test_compiler_and_judge_agree():
     print(f"\nseeds {FIRST_SEED}..{FIRST_SEED + BATCHES - 1}, {BATCHES * PER_BATCH:,} cases")  # noqa: T201
     for seed in range(FIRST_SEED, FIRST_SEED + BATCHES):
         assert (found := disagreement(generate(seed), seed)) is None, found
+
+
+@pytest.mark.slow
+def test_memberships_are_the_verdicts():
+    for seed in range(FIRST_SEED, FIRST_SEED + ROUNDS):
+        case = generate(seed, streams=1)
+        found: dict[str, set[int]] = {d["segment"]: set() for d in case.documents}
+        for row in memberships(case).to_pylist():
+            found[row["segment"]].add(row["person_id"])
+        assert found == judged(case), f"seed {seed}"
 
 
 @pytest.mark.slow

@@ -220,6 +220,13 @@ def test_same_in_a_scope_of_its_own_is_bound_apart():
     assert is_member("{all: [{did: product_viewed, same: product_id}, {all: [{did: order_completed, same: product_id}]}]}", *lines)
 
 
+def test_same_is_bound_through_any_and_none():
+    where = "{all: [{did: product_viewed, same: product_id}, {none: [{did: order_completed, same: product_id}]}]}"
+    assert is_member(where, "0m product_viewed product_id=a", "1h order_completed product_id=b")
+    assert not is_member(where, "0m product_viewed product_id=a", "1h order_completed product_id=a")
+    assert is_member(where, "0m product_viewed product_id=a", "1h order_completed product_id=a", "2h product_viewed product_id=b")
+
+
 @pytest.mark.parametrize(
     ("window", "zone", "as_of", "first", "end"),
     [
