@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any as Anything
 
@@ -20,7 +20,7 @@ from seg_assets.segments.binding import Bound, Resolved, Same, resolve
 from seg_assets.segments.definitions import SegmentSet
 from seg_assets.segments.keyed import in_count, key_counts
 from seg_assets.segments.scene import Cuts, Scene, build_scene, conjunction, disjunction, left_joined
-from seg_assets.segments.sequences import chain_now, chain_starts
+from seg_assets.segments.sequences import chain_events, chain_now, chain_starts
 from seg_assets.segments.times import FOREVER, dates_in, micros
 
 
@@ -112,10 +112,13 @@ class Facts:
     Args:
         rules: what is asked.
         scene: of what.
+        keep: computes what is read more than once; by default everything stays one lazy expression.
     """
 
     rules: Mapping[str, Rule]
     scene: Scene
+    keep: Callable[[ir.Table], ir.Table] = field(default=lambda table: table)
+    _chains: dict[Atom, ir.Table] = field(default_factory=dict, repr=False)
 
     @cached_property
     def names(self) -> dict[Atom, str]:
@@ -170,11 +173,18 @@ class Facts:
         if isinstance(leaf, Consent):
             return self._consent(leaf, name)
         if isinstance(leaf, Then):
-            found = chain_now(scene, chain_starts(scene, leaf, atom.calendar))
+            found = chain_now(scene, chain_starts(scene, leaf, atom.calendar, self.chain(atom)))
         else:
             assert isinstance(leaf, Same)
             found = key_counts(scene, leaf, atom.calendar).filter(lambda t: t.met)
         return found.select("person_id").distinct().mutate(**{name: ibis.literal(True)})
+
+    def chain(self, atom: Atom) -> ir.Table:
+        """The events that can be part of an atom's chain; see `chain_events`."""
+        assert isinstance(atom.leaf, Then)
+        if atom not in self._chains:
+            self._chains[atom] = self.keep(chain_events(self.scene, atom.leaf, atom.calendar))
+        return self._chains[atom]
 
     def _consent(self, consent: Consent, name: str) -> ir.Table:
         """When a consent that holds at as_of ends, in microseconds."""

@@ -173,17 +173,21 @@ class _Run:
         """Per segment, its members and those who were: person_id, member, was, since, valid_until (microseconds), reasons."""
         closure = self.segments.closure(names)
         scene = scene_of(closure, self.persons, self.events, self.consents, self.as_of, given=self.cuts)
-        facts = Facts(rules_of(closure), scene)
+        facts = Facts(rules_of(closure), scene, self.work.keep)
         table = self.work.keep(facts.table())
-        concerned = {name: self.work.keep(self._concerned(facts, table, name)) for name in names}
+        members = self.work.keep(table.select("person_id", **{name: facts.verdict(table, name) for name in names}))
+        concerned = {name: self._concerned(members, name) for name in names}
         self.cuts |= scene.cuts
         return judge(facts, table, concerned, self.work)
 
-    def _concerned(self, facts: Facts, table: ir.Table, name: str) -> ir.Table:
+    def _concerned(self, members: ir.Table, name: str) -> ir.Table:
         """Members now or before: person_id, member, was, since."""
+        rows = members.select("person_id", member=members[name])
+        if name not in self.hashes_before:
+            return rows.filter(rows.member).mutate(was=ibis.literal(False), since=ibis.null(UTC))
         before = self.previous.filter(self.previous.segment == name).select("person_id", "since", was=ibis.literal(True))
-        rows = left_joined(table.select("person_id", member=facts.verdict(table, name)), before)
-        rows = rows.mutate(was=rows.was.fill_null(False))
+        rows = left_joined(rows, before)
+        rows = rows.mutate(was=rows.was.fill_null(False)).select("person_id", "member", "was", "since")
         return rows.filter(rows.member | rows.was)
 
     def result(self) -> Evaluation:

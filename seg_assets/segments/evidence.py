@@ -40,18 +40,19 @@ def evidence(facts: Facts, atom: Atom, persons: ir.Table) -> ir.Table | None:
         counts a_n0, ... of that key. Persons with nothing to say are absent. None for atoms that are on the person alone.
     """
     name, scene = facts.names[atom], facts.scene.only(persons)
-    leaf = atom.leaf
+    leaf, chain = atom.leaf, None
     if isinstance(leaf, Did):
         table = _count_evidence(scene, leaf, atom.calendar, name)
     elif isinstance(leaf, Then):
-        table = _chain_evidence(scene, leaf, atom.calendar, name)
+        chain = facts.chain(atom).semi_join(persons, "person_id")
+        table = _chain_evidence(scene, leaf, atom.calendar, name, chain)
     elif isinstance(leaf, Same):
         table = _key_evidence(scene, leaf, atom.calendar, name)
     else:
         return None
     if has_interval(scene, atom):
         return table
-    return _either(table, flips(scene, atom).rename({f"{name}_flips": "flips"}))
+    return _either(table, flips(scene, atom, chain).rename({f"{name}_flips": "flips"}))
 
 
 def _either(left: ir.Table, right: ir.Table) -> ir.Table:
@@ -89,12 +90,12 @@ def _ids(rows: ir.Table) -> Anything:
     return rows.event_id.collect(order_by=["t", "event_id"])
 
 
-def _chain_evidence(scene: Scene, then: Then, calendar: str | None, name: str) -> ir.Table:
+def _chain_evidence(scene: Scene, then: Then, calendar: str | None, name: str, chain: ir.Table) -> ir.Table:
     """A chain's events; for those without a chain, the events that can stand in the way of one."""
-    cited = cited_events(scene, then, calendar)
+    cited = cited_events(scene, then, calendar, chain)
     found = cited.group_by("person_id").agg(**{f"{name}_events": cited.event_id.collect(order_by="step")})
     if not any(step.absences for step in then.steps):
-        return left_joined(found, chain_end(scene, then, calendar).rename({f"{name}_hi": "hi"})).mutate(
+        return left_joined(found, chain_end(scene, then, calendar, chain).rename({f"{name}_hi": "hi"})).mutate(
             **{f"{name}_lo": ibis.literal(-FOREVER, "int64")}
         )
     absences = [a for step in then.steps for a in step.absences]

@@ -16,7 +16,7 @@ from seg_assets.segments.compile import Facts, rules_of, scene_of
 from seg_assets.segments.definitions import SegmentSet
 from seg_assets.segments.judge import judge
 from seg_assets.segments.scene import Cuts
-from seg_assets.segments.sequences import chain_now, chain_starts
+from seg_assets.segments.sequences import chain_events, chain_now, chain_starts
 from seg_assets.segments.times import timestamp
 from seg_assets.segments.words import leaf_text, sentence
 from seg_assets.segments.workspace import Workspace
@@ -67,7 +67,7 @@ def explain(
         scene = scene_of(part, persons, events, consents, as_of.astimezone(dt.UTC), given=cuts)
         only = work.keep(scene.people.filter(scene.people.person_id == person_id).select("person_id"))
         scene = scene.only(only)
-        facts = Facts(rules_of(part), scene)
+        facts = Facts(rules_of(part), scene, work.keep)
         table = work.keep(facts.table())
         judged = judge(facts, table, {segment: work.keep(table.select("person_id", member=facts.verdict(table, segment)))}, work)[segment]
         found = judged.mutate(valid_until=timestamp(judged.valid_until)).to_pyarrow().to_pylist()
@@ -88,7 +88,7 @@ def _progress(facts: Facts, calendar: str | None, then: Then) -> str:
     number = len(then.steps)
     for k in range(number, 0, -1):
         prefix = replace(then, steps=(*then.steps[: k - 1], replace(then.steps[k - 1], absences=())))
-        starts = chain_now(facts.scene, chain_starts(facts.scene, prefix, calendar))
+        starts = chain_now(facts.scene, chain_starts(facts.scene, prefix, calendar, chain_events(facts.scene, prefix, calendar)))
         if starts.count().to_pyarrow().as_py():
             waiting = ", but not what must be absent after it" if then.steps[k - 1].absences else ""
             return f"{k} of {number} steps{waiting}"

@@ -20,7 +20,7 @@ def chain_events(scene: Scene, then: Then, calendar: str | None) -> ir.Table:
     """Every event that can be part of a chain, now or at a later instant without new events.
 
     Returns:
-        person_id, key, event_id, t, and per step k: `reach_k`, null where the event can't be step k of a whole chain. For a chain with `within`,
+        person_id, key, event_id, t, boundaries, and per step k: `reach_k`, null where the event can't be step k of a whole chain. For a chain with `within`,
         `reach_k` is the time of the chain's last event; else the first instant at which the rest of the chain counts.
     """
     rows = _rows(scene, then, calendar)
@@ -47,17 +47,23 @@ def chain_events(scene: Scene, then: Then, calendar: str | None) -> ir.Table:
         else:
             usable_here = table[f"usable_{k}"]
         table = table.mutate(**{f"reach_{k}": usable_here.ifelse(own, ibis.null("int64"))})
-    return table
+    reaches = [f"reach_{k}" for k in range(last + 1)]
+    extra = [c for c in table.columns if c.startswith("frame_") or c == "moment"]
+    used = table.filter(ibis.coalesce(*(table[name] for name in reaches)).notnull())
+    return used.select("person_id", "key", "event_id", "t", *reaches, *extra)
 
 
-def chain_starts(scene: Scene, then: Then, calendar: str | None) -> ir.Table:
+def chain_starts(scene: Scene, then: Then, calendar: str | None, events: ir.Table) -> ir.Table:
     """The events a chain can start with.
+
+    Args:
+        scene, then, calendar: as for `chain_events`.
+        events: what that gave.
 
     Returns:
         person_id, key, event_id, t, reach_0 (as in `chain_events`), and the chain's validity: it counts at the instants of [enter, leave).
     """
-    table = chain_events(scene, then, calendar)
-    table = table.filter(table.reach_0.notnull())
+    table = events.filter(events.reach_0.notnull())
     span = scene.span(then.window, calendar, table)
     enter: Any = table.reach_0
     if then.within is not None:
@@ -74,14 +80,13 @@ def chain_now(scene: Scene, starts: ir.Table) -> ir.Table:
     return starts.filter(starts.enter <= scene.now, starts.leave > scene.now)
 
 
-def cited_events(scene: Scene, then: Then, calendar: str | None) -> ir.Table:
+def cited_events(scene: Scene, then: Then, calendar: str | None, events: ir.Table) -> ir.Table:
     """Per person with a chain at as_of, the events of one: the chain with the latest start, each further event as early as it can be.
 
     Returns:
         person_id, event_id, step (from 0).
     """
-    events = chain_events(scene, then, calendar)
-    chosen = _first(chain_now(scene, chain_starts(scene, then, calendar)), ibis.desc("t"), ibis.desc("event_id"))
+    chosen = _first(chain_now(scene, chain_starts(scene, then, calendar, events)), ibis.desc("t"), ibis.desc("event_id"))
     chosen = chosen.select("person_id", "key", "event_id", "t", bound="reach_0")
     found = [chosen.select("person_id", "event_id", step=ibis.literal(0, "int64"))]
     for k, step in enumerate(then.steps[1:], start=1):

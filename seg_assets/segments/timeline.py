@@ -72,20 +72,25 @@ def has_interval(scene: Scene, atom: Atom) -> bool:
     return not isinstance(leaf, Same)
 
 
-def chain_end(scene: Scene, then: Then, calendar: str | None) -> ir.Table:
+def chain_end(scene: Scene, then: Then, calendar: str | None, chain: ir.Table) -> ir.Table:
     """Per person with a chain, the instant until which one counts: person_id, hi. For atoms that have an interval."""
-    return chain_now(scene, chain_starts(scene, then, calendar)).group_by("person_id").agg(hi=lambda t: t.leave.max())
+    return chain_now(scene, chain_starts(scene, then, calendar, chain)).group_by("person_id").agg(hi=lambda t: t.leave.max())
 
 
-def flips(scene: Scene, atom: Atom) -> ir.Table:
+def flips(scene: Scene, atom: Atom, chain: ir.Table | None) -> ir.Table:
     """The instants after as_of at which an atom flips.
+
+    Args:
+        scene, atom: of what.
+        chain: for a sequence, its events.
 
     Returns:
         person_id, flips (array, ascending); persons whose atom never flips are absent.
     """
     leaf = atom.leaf
     if isinstance(leaf, Then):
-        changes = _sweep(_deltas(chain_starts(scene, leaf, atom.calendar)), ["person_id"], lambda n: n["d0"] > 0, False, scene)
+        assert chain is not None
+        changes = _sweep(_deltas(chain_starts(scene, leaf, atom.calendar, chain)), ["person_id"], lambda n: n["d0"] > 0, False, scene)
     elif isinstance(leaf, Did):
         rows = scene.events([leaf.event], [name for name, _ in leaf.where], {atom.calendar})
         rows = _validity(scene, rows, leaf, atom.calendar)
