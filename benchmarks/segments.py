@@ -89,7 +89,7 @@ HANDWRITTEN = {
         anti join (select person_id from events where {happened("order_completed", 30)} group by 1 having count(*) >= 2) using (person_id)""",
     "slow_second_thought": f"""select distinct person_id from (select *, count(*) filter (event_type = 'order_completed')
         over (partition by person_id order by event_time range between interval 1 microsecond following and interval 1 hour following) n
-        from events where event_type in ('checkout_started', 'order_completed') and {since(7)}) where event_type = 'checkout_started' and n = 0""",
+        from events where event_type in ('checkout_started', 'order_completed') and {since(7)}) where event_type = 'checkout_started' and n = 0 and not {since(1 / 24)}""",
     "considered_purchase": f"""select distinct person_id from (select *, min(c) over (partition by person_id order by event_time
         range between interval 1 microsecond following and interval 3 days following) b from (select *, min(case when event_type = 'order_completed' then event_time end)
         over (partition by person_id order by event_time range between interval 1 microsecond following and interval 7 days following) c0,
@@ -98,8 +98,11 @@ HANDWRITTEN = {
     "suppressed": f"""select person_id from events where event_type = 'unsubscribed' union
         select person_id from events where {happened("support_contacted", 14)} group by 1 having count(*) >= 3""",
     "lapsed_buyer": f"""select distinct person_id from events anti join (select person_id from events where {happened("order_completed", 90)}) using (person_id)
+        anti join (select person_id from events where event_type = 'unsubscribed' union
+            select person_id from events where {happened("support_contacted", 14)} group by 1 having count(*) >= 3) using (person_id)
         {ALLOWED} where {happened("order_completed", 365)} and not {since(90)}""",
-    "vip": "select person_id from persons where orders_365d >= 2 and revenue_365d >= (select quantile_disc(revenue_365d, 0.9) from persons)",
+    "vip": """select person_id from (select *, rank() over (order by revenue_365d desc) r, count(*) over () n from persons)
+        where orders_365d >= 2 and r <= ceil(n / 10)""",
 }
 
 
