@@ -227,7 +227,7 @@ class Graph:
             columns=columns,
             timezone=config.timezone if config else "UTC",
             where=config.where if config else None,
-            extras={n: f.column(n).type for n, f in custom.items() if columns is None or n in columns},
+            extras={n: f.column(n) for n, f in custom.items() if columns is None or n in columns},
         )
         return StreamSource(connection, definition, mapping)
 

@@ -10,7 +10,7 @@ import ibis
 import ibis.expr.types as ir
 
 from seg_assets.errors import MappingError
-from seg_assets.schema.types import Table
+from seg_assets.schema.types import Column, Table
 
 
 @dataclass(frozen=True)
@@ -54,8 +54,8 @@ class StreamMapping:
     columns: Mapping[str, Origin] | None = None
     timezone: str = "UTC"
     where: str | None = None
-    extras: Mapping[str, str] = field(default_factory=dict)
-    """Custom property or attribute to the type it has in the taxonomy."""
+    extras: Mapping[str, Column] = field(default_factory=dict)
+    """The taxonomy's own properties or attributes, by name."""
 
 
 def mapped(raw: ir.Table, mapping: StreamMapping, table: Table) -> ir.Table:

@@ -5,7 +5,7 @@ A problem with a required column costs the row, any other only the value. Nothin
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 import ibis
@@ -68,7 +68,7 @@ def typed(candidates: ir.Table, mapping: StreamMapping, table: Table, taxonomy: 
         if column.name not in {"source", "day"}:
             context.add(column)
     if mapping.extras:
-        context.values["properties" if mapping.to == "events" else "attributes"] = _json_object(candidates, mapping.extras)
+        context.values["properties" if mapping.to == "events" else "attributes"] = context.document(mapping.extras.values())
     rows = candidates.select(
         **context.values,
         source=ibis.literal(mapping.source),
@@ -98,12 +98,20 @@ class _Typing:
         self.problems: list[Problem] = []
 
     def add(self, column: Column) -> None:
+        self.values[column.name] = self._value(column)
+
+    def document(self, columns: Iterable[Column]) -> ir.Value:
+        """The project's own columns of a row as one JSON object text, null where all are null."""
+        values = {column.name: self._value(column) for column in columns}
+        text = ibis.struct(values).cast("json").cast("string")
+        return ibis.and_(*(v.isnull() for v in values.values())).ifelse(ibis.null("string"), text)
+
+    def _value(self, column: Column) -> ir.Value:
         given = _clean(self.rows[column.name])
         if isinstance(given.type(), dt.Null) or self._is_constant_null(column.name):
-            self.values[column.name] = ibis.null(column.dtype)
             if column.required:
                 self._problem(column, f"{column.name} is missing", ibis.literal(True))
-            return
+            return ibis.null(column.dtype)
         value, expected = self._convert(column, given)
         self._problem(column, expected, given.notnull() & value.isnull())
         if column.required:
@@ -113,7 +121,7 @@ class _Typing:
                 outside = breaks(value, bound).fill_null(False)
                 self._problem(column, f"{column.name} is {word} {bound:g}", outside)
                 value = outside.ifelse(ibis.null(column.dtype), value)
-        self.values[column.name] = value
+        return value
 
     def _is_constant_null(self, name: str) -> bool:
         return self.mapping.columns is not None and name not in self.mapping.columns
@@ -134,7 +142,7 @@ class _Typing:
             "currency": lambda v: (_matching(v.cast("string").upper(), "^[A-Z]{3}$"), "currency is not an ISO 4217 code"),
             "revenue": lambda v: (self._amount(v), "revenue is not an amount in a known currency"),
         }
-        if column.name in special:
+        if column.name in special and column.name not in self.mapping.extras:
             return special[column.name](given)
         if column.enum:
             return _spelled(given, self.taxonomy.enum_spellings(column.enum)), f"{column.name} is none of the values of {column.enum}"
@@ -199,10 +207,3 @@ def _number_or_date(given: ir.Value, dtype: dt.DataType) -> ir.Value:
 
 def _word(dtype: dt.DataType) -> str:
     return "whole number" if dtype.is_integer() else "number" if dtype.is_numeric() else str(dtype)
-
-
-def _json_object(rows: ir.Table, extras: Mapping[str, str]) -> ir.Value:
-    """The custom properties or attributes of a row as one JSON object text, null where all are null."""
-    values = {name: _clean(rows[name]).try_cast(dtype) for name, dtype in extras.items()}
-    text = ibis.struct(values).cast("json").cast("string")
-    return ibis.and_(*(v.isnull() for v in values.values())).ifelse(ibis.null("string"), text)
