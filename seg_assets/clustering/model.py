@@ -41,7 +41,7 @@ class ClusteringConfig:
     features: Sequence[str]
     k_min: int = 3
     k_max: int = 12
-    sample: int = 10_000
+    sample: int = 5_000
     draws: int = 3
     seed: int = 0
     min_size: int = 10
@@ -98,6 +98,7 @@ def fit(features: pa.Table, config: ClusteringConfig, *, previous: pa.Table | No
     Raises:
         ProjectError: a configured feature is missing or of a type that can't be compared.
     """
+    import sklearn.cluster  # noqa: F401  the limit below holds only for libraries that are loaded by then
     from threadpoolctl import threadpool_limits
 
     used = [c for c in features.column_names if c == "person_id" or c in config.features]
