@@ -6,7 +6,8 @@ import dataclasses
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from tests.segments.generator import Case, is_defined
+from tests.segments.definitions import is_defined
+from tests.segments.generator import Case
 from tests.segments.oracle import GROUPS
 
 OPTIONAL = ("times", "where", "in", "same", "on", "within", "ties")
