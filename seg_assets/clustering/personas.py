@@ -18,7 +18,7 @@ from seg_assets.scoring.engagement import LURKER
 MARKED = 0.33
 """Effect from which on a trait enters the label (a medium effect: Romano et al. 2006, thresholds of Cliff's delta)."""
 NOTABLE = 0.147
-"""Effect from which on a trait enters the narrative (a small effect, same source)."""
+"""Effect from which on a trait enters the narrative, or tells alike labels apart (a small effect, same source)."""
 FIGURES = 3
 """Most numbers in a narrative."""
 
@@ -54,7 +54,7 @@ def personas(people: pa.Table, *, currency: str = "") -> pa.Table:
 
 
 def _unique(found: Sequence[ClusterTraits]) -> list[str]:
-    """One label per cluster. Those alike are told apart by what only one of them has, or at last by their number."""
+    """One label per cluster. Those alike are told apart by what only one of them has; one without such a thing stays as it is, more get their number."""
     if len(found) == 1:
         return ["Everyone"]
     labels = [_label(traits) for traits in found]
@@ -63,8 +63,9 @@ def _unique(found: Sequence[ClusterTraits]) -> list[str]:
         phrases = {i: _qualifiers(found[i]) for i in alike}
         for i in alike:
             others = {phrase for j in alike if j != i for phrase in phrases[j]}
-            own = next((phrase for phrase in phrases[i] if phrase not in others), f"(no. {found[i].cluster_id})")
-            labels[i] = f"{label} {own}"
+            own = next((phrase for phrase in phrases[i] if phrase not in others), "")
+            taken = label in (labels[j] for j in alike if j < i)
+            labels[i] = f"{label} {own or f'(no. {found[i].cluster_id})'}" if own or taken else label
     return labels
 
 
@@ -81,7 +82,7 @@ def _label(traits: ClusterTraits) -> str:
 
 
 def _qualifiers(traits: ClusterTraits) -> list[str]:
-    phrases = [words.with_high if trait.effect > 0 else words.with_low for words, trait in _ranked(traits) if trait.effect]
+    phrases = [words.with_high if trait.effect > 0 else words.with_low for words, trait in _ranked(traits) if abs(trait.effect) >= NOTABLE]
     return [phrase for phrase in phrases if phrase]
 
 

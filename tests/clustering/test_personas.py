@@ -98,8 +98,8 @@ def test_labels_are_unique_and_alike_clusters_are_told_apart_by_what_differs():
 
 
 def test_clusters_that_differ_in_nothing_known_get_their_numbers():
-    found = described(group(0, 5, orders_365d=1), group(7, 5, orders_365d=1))
-    assert [row["label"] for row in found.values()] == ["Typical buyers (no. 0)", "Typical buyers (no. 7)"]
+    found = described(group(0, 5, orders_365d=1), group(4, 5, orders_365d=1), group(7, 5, orders_365d=1))
+    assert [row["label"] for row in found.values()] == ["Typical buyers", "Typical buyers (no. 4)", "Typical buyers (no. 7)"]
 
 
 def test_a_single_cluster_is_everyone():
