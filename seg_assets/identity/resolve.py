@@ -5,6 +5,7 @@ Finds connected components of identifiers (SciPy) and gives each a person id. Ch
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -64,14 +65,14 @@ def resolve(records: Sequence[ir.Table], key: bytes, rules: IdentityRules, previ
     """
     sightings = ibis.union(*(_sightings(r) for r in records), distinct=True).cache()
     nodes = _nodes(sightings).mutate(node=ibis.row_number()).cache()
-    edges, ignored = _edges(sightings, nodes, rules)
+    linking, ignored = _linking(sightings, rules)
+    edges = _edges(linking, nodes)
     labels, oversized = _components(nodes, edges, rules)
     named = nodes.join(labels, "node").select("identifier_type", "identifier", "component")
     pseudonym = keyed_hash(key)
     hashed = named.identifier_type.isin(SECRET_TYPES).ifelse(pseudonym(named.identifier), named.identifier)
     first = (named.identifier_type.cases(*((t, str(i)) for t, i in STRENGTH.items())) + named.identifier).min()
-    persons = named.group_by("component").aggregate(first=first)
-    persons = persons.mutate(new_id=_as_int(pseudonym(ibis.literal("person:") + persons.first))).cache()
+    persons = named.group_by("component").aggregate(first=first).cache()
     links = named.mutate(identifier=hashed).cache()
     ids = _stable_ids(links, persons, previous, pseudonym)
     result = links.join(ids, "component").select("identifier_type", "identifier", "person_id")
@@ -84,41 +85,45 @@ def _sightings(records: ir.Table) -> ir.Table:
 
 def _nodes(sightings: ir.Table) -> ir.Table:
     """Every identifier once: identifier_type, identifier."""
-    each = [
-        sightings.filter(sightings[t].notnull()).select(identifier_type=ibis.literal(t), identifier=sightings[t]).distinct() for t in STRENGTH
-    ]
+    each = [sightings.filter(sightings[t].notnull()).select(identifier_type=ibis.literal(t), identifier=sightings[t]).distinct() for t in STRENGTH]
     return ibis.union(*each)
 
 
-def _edges(sightings: ir.Table, nodes: ir.Table, rules: IdentityRules) -> tuple[pa.Table, int]:
-    """Pairs of nodes seen in one row (columns a, b, strong), and how many identifiers were ignored as shared by too many."""
-    types = list(STRENGTH)
-    pairs = []
-    for i, one in enumerate(types):
-        for other in types[i + 1 :]:
-            # The strongest identifier of a row is connected to each further one; that connects them all.
-            earlier = [sightings[t].isnull() for t in types[:i]]
-            both = sightings.filter(sightings[one].notnull(), sightings[other].notnull(), *earlier)
-            pairs.append(
-                both.select(
-                    one_type=ibis.literal(one), one=both[one], other_type=ibis.literal(other), other=both[other], strong=ibis.literal(one == "user_id")
-                )
-            )
-    all_pairs = ibis.union(*pairs).distinct()
-    owners = all_pairs.filter(all_pairs.one_type == "user_id").group_by("other_type", "other").aggregate(n=ibis._.count())
-    shared = owners.filter(owners.n > rules.max_persons_per_identifier).cache()
-    kept = all_pairs.anti_join(shared, ["other_type", "other"])
-    kept = kept.anti_join(shared, [("one_type", "other_type"), ("one", "other")])
-    a, b = nodes.select(one_type="identifier_type", one="identifier", a="node"), nodes.select(other_type="identifier_type", other="identifier", b="node")
-    edges = kept.join(a, ["one_type", "one"]).join(b, ["other_type", "other"]).select("a", "b", "strong")
-    return edges.to_pyarrow(), int(shared.count().execute())
+def _linking(sightings: ir.Table, rules: IdentityRules) -> tuple[ir.Table, int]:
+    """Sightings without the identifiers that too many user ids share, and how many of those there are."""
+    others = [t for t in STRENGTH if t != "user_id"]
+    owned = ibis.union(*(sightings.select("user_id", type=ibis.literal(t), identifier=sightings[t]).drop_null().distinct() for t in others))
+    owners = owned.group_by("type", "identifier").aggregate(n=ibis._.count())
+    shared = owners.filter(owners.n > rules.max_persons_per_identifier).select("type", "identifier").cache()
+    ignored = shared.count().to_pyarrow().as_py()
+    if not ignored:
+        return sightings, 0
+    for t in others:
+        joined = sightings.left_join(shared.filter(shared.type == t).select(shared="identifier"), [(t, "shared")])
+        sightings = joined.mutate(**{t: joined.shared.isnull().ifelse(joined[t], ibis.null("string"))}).drop("shared")
+    return sightings.distinct(), ignored
+
+
+def _edges(sightings: ir.Table, nodes: ir.Table) -> pa.Table:
+    """Pairs of nodes seen in one row: columns a, b, strong (one of them is a user id).
+
+    The strongest identifier of a row is connected to each further one; that connects them all.
+    """
+    strongest = ibis.cases(*((sightings[t].notnull(), t) for t in STRENGTH))
+    rows = sightings.mutate(one_type=strongest, one=ibis.coalesce(*(sightings[t] for t in STRENGTH)))
+    further = [rows.filter(rows[t].notnull(), rows.one_type != t).select("one_type", "one", type=ibis.literal(t), other=rows[t]) for t in STRENGTH]
+    pairs = ibis.union(*further, distinct=True)
+    a = nodes.select(one_type="identifier_type", one="identifier", a="node")
+    b = nodes.select(type="identifier_type", other="identifier", b="node")
+    joined = pairs.join(a, ["one_type", "one"]).join(b, ["type", "other"])
+    return joined.select("a", "b", strong=joined.one_type == "user_id").to_pyarrow()
 
 
 def _components(nodes: ir.Table, edges: pa.Table, rules: IdentityRules) -> tuple[ir.Table, int]:
     """Component of every node (columns node, component), and how many were too large and rebuilt from strong edges."""
     import numpy as np
 
-    n = int(nodes.count().execute())
+    n = nodes.count().to_pyarrow().as_py()
     a, b = edges["a"].to_numpy(), edges["b"].to_numpy()
     component = _connected(n, a, b)
     sizes = np.bincount(component, minlength=1)
@@ -141,25 +146,34 @@ def _connected(n: int, a, b):  # type: ignore[no-untyped-def]
     return connected_components(graph, directed=False)[1]
 
 
-def _as_int(hexadecimal: ir.StringValue) -> ir.IntegerValue:
-    """The first 15 hexadecimal digits as a positive integer: 60 bits."""
-    return (ibis.literal("0x") + hexadecimal.substr(0, 15)).cast("int64")
-
-
 def _stable_ids(links: ir.Table, persons: ir.Table, previous: ir.Table | None, pseudonym: Callable[[ir.StringValue], ir.StringValue]) -> ir.Table:
-    """Person id of each component: the one most of its identifiers had before, when that person's largest part is this component; else a new one."""
+    """Person id of each component (columns component, person_id), one id for one component.
+
+    An id stays with the largest part of its person; a component that is the largest part of several persons keeps the id most of it had. Others get
+    a new one.
+    """
     if previous is None:
-        return persons.select("component", person_id=persons.new_id)
+        return persons.select("component", person_id=_new_id(persons["first"], 0, pseudonym))
     before = previous.select("identifier_type", "identifier", previous_id="person_id")
     shares = links.join(before, ["identifier_type", "identifier"]).group_by("component", "previous_id").aggregate(n=ibis._.count())
-    shares = shares.join(persons.select("component", "first"), "component")
-    heir = ibis.row_number().over(group_by=shares.component, order_by=[shares.n.desc(), shares.previous_id])
+    shares = shares.join(persons, "component")
     part = ibis.row_number().over(group_by=shares.previous_id, order_by=[shares.n.desc(), shares["first"]])
-    ranked = shares.mutate(heir=heir, part=part)
-    kept = ranked.filter((ranked.heir == 0) & (ranked.part == 0)).select("component", "previous_id")
-    joined = persons.left_join(kept, "component").select("component", "first", "new_id", "previous_id")
-    taken = previous.select(new_id="person_id").distinct().mutate(taken=True)
-    joined = joined.left_join(taken, "new_id").select("component", "first", "new_id", "previous_id", "taken")
-    # The id a part would get by its first identifier may belong to the person it was split from.
-    fresh = joined.taken.fill_null(False).ifelse(_as_int(pseudonym(ibis.literal("split:") + joined["first"])), joined.new_id)
-    return joined.select("component", person_id=ibis.coalesce(joined.previous_id, fresh))
+    largest = shares.mutate(part=part).filter(ibis._.part == 0)
+    heir = ibis.row_number().over(group_by=largest.component, order_by=[largest.n.desc(), largest.previous_id])
+    kept = largest.mutate(heir=heir).filter(ibis._.heir == 0).select("component", person_id="previous_id").cache()
+    unnamed, taken = persons.anti_join(kept, "component"), previous.select("person_id").distinct()
+    named = [kept]
+    for attempt in itertools.count():
+        # The id a part would get by its first identifier may belong to the person it was split from.
+        ids = unnamed.mutate(person_id=_new_id(unnamed["first"], attempt, pseudonym)).cache()
+        named.append(ids.anti_join(taken, "person_id").select("component", "person_id"))
+        unnamed = ids.semi_join(taken, "person_id").select("component", "first").cache()
+        if not unnamed.count().to_pyarrow().as_py():
+            break
+    return ibis.union(*named)
+
+
+def _new_id(first: ir.StringValue, attempt: int, pseudonym: Callable[[ir.StringValue], ir.StringValue]) -> ir.IntegerValue:
+    """A person id from the person's first identifier: the first 15 hexadecimal digits of a keyed hash as a positive integer of 60 bits."""
+    hexadecimal = pseudonym(ibis.literal(f"person:{attempt}:") + first)
+    return (ibis.literal("0x") + hexadecimal.substr(0, 15)).cast("int64")
