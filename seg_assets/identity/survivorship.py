@@ -27,10 +27,11 @@ def surviving(records: ir.Table, columns: Sequence[str], trust: Sequence[str]) -
 
 def vault(contacts: ir.Table, links: ir.Table, key: bytes, trust: Sequence[str]) -> ir.Table:
     """`identity/vault`: how each person with a contact record can be reached."""
-    reachable = contacts.mutate(_email=contacts.email, _phone=contacts.phone, _user=contacts.user_id)
-    direct = reachable.rename(keep_email="_email", keep_phone="_phone", keep_user="_user")
-    people = surviving(with_person(direct, links, key), ["keep_email", "keep_phone", "first_name", "last_name", "keep_user"], trust)
-    return people.rename(email="keep_email", phone="keep_phone", user_id="keep_user").select(*VAULT.schema.names).cast(dict(VAULT.schema))
+    # `with_person` takes identifiers away; those that reach a person are carried past it under other names.
+    carried = {name: f"keep_{name}" for name in ("email", "phone", "user_id")}
+    records = with_person(contacts.mutate(**{kept: contacts[name] for name, kept in carried.items()}), links, key)
+    people = surviving(records, [*carried.values(), "first_name", "last_name"], trust)
+    return people.rename(carried).select(*VAULT.schema.names).cast(dict(VAULT.schema))
 
 
 def _trust(source: ir.StringValue, trust: Sequence[str]) -> ir.IntegerValue:

@@ -258,7 +258,5 @@ def test_links_do_not_depend_on_the_number_of_threads(threads: int) -> None:
     arrow = pa.Table.from_pylist([dict.fromkeys(TYPES) | row for row in rows], RECORDS)
     engine = Engine(threads=threads)
     records = engine.from_arrow(arrow)
-    engine.connection.raw_sql(f"SET threads = {threads}")
     found = people(engine.connection.to_pyarrow(resolve([records], KEY, IdentityRules(), None).links))
-    ibis.set_backend(ENGINE.connection)
     assert found == people(links(rows))
