@@ -14,7 +14,7 @@ import ibis.expr.types as ir
 
 from seg_assets.lake.functions import e164, localized
 from seg_assets.schema.tables import IDENTIFIERS
-from seg_assets.schema.taxonomy import Taxonomy
+from seg_assets.schema.taxonomy import IBIS_TYPES, Taxonomy
 from seg_assets.schema.types import Column, Table
 from seg_assets.unify.mapping import StreamMapping
 
@@ -81,6 +81,9 @@ def typed(candidates: ir.Table, mapping: StreamMapping, table: Table, taxonomy: 
     nobody = ibis.and_(*(rows[c.name].isnull() for c in IDENTIFIERS))
     extra = [Problem(None, "no identifier: nobody it could belong to", True, "_nobody")]
     rows = rows.mutate(_nobody=nobody)
+    if mapping.to == "enrichments":
+        rows = rows.mutate(_value=_breaks_its_type(rows, taxonomy))
+        extra.append(Problem("value", "value is not of the attribute's type, or none of its enum's values", True, "_value"))
     if mapping.to == "events":
         late = (rows.event_time.epoch_seconds() - rows.received_at.epoch_seconds()) > CLOCK_SKEW_SECONDS
         rows = rows.mutate(_clock=late.fill_null(False))
@@ -135,6 +138,7 @@ class _Typing:
         """The typed value, and the reason to give where it is null although something was given."""
         special: dict[str, Callable[[ir.Value], tuple[ir.Value, str]]] = {
             "event_type": lambda v: (_spelled(v, self.taxonomy.event_spellings()), "event_type is not in the taxonomy"),
+            "attribute": lambda v: (_spelled(v, {a: a for a in self.taxonomy.attributes}), "attribute is not in the taxonomy"),
             "purpose": lambda v: (_spelled(v, {p: p for p in self.taxonomy.purposes}), "purpose is not in the taxonomy"),
             "email": lambda v: (_matching(v.cast("string").lower(), EMAIL), "email is not an address"),
             "phone": lambda v: (self._phone(v.cast("string")), "phone is not a valid number"),
@@ -167,9 +171,11 @@ class _Typing:
             return amount
         code = _clean(self.rows.currency).cast("string").upper()
         rates = {self.conventions.currency: 1.0, **self.conventions.fx}
-        rate = ibis.cases(*((code == c, ibis.literal(r)) for c, r in rates.items() if c != self.conventions.currency), else_=ibis.null("float64")) if (
-            self.conventions.fx
-        ) else ibis.null("float64")
+        rate = (
+            ibis.cases(*((code == c, ibis.literal(r)) for c, r in rates.items() if c != self.conventions.currency), else_=ibis.null("float64"))
+            if (self.conventions.fx)
+            else ibis.null("float64")
+        )
         same = code.isnull() | (code == self.conventions.currency)
         return same.ifelse(amount, (given.try_cast("float64") * rate).round(2).try_cast("decimal(18, 2)"))
 
@@ -178,6 +184,17 @@ class _Typing:
         country = _clean(self.rows.country).cast("string").upper() if "country" in self.rows.columns else ibis.null("string")
         national = e164(given, ibis.coalesce(country, ibis.literal(self.conventions.region, "string")))
         return digits.re_search(INTERNATIONAL).ifelse(digits, national)
+
+
+def _breaks_its_type(enrichments: ir.Table, taxonomy: Taxonomy) -> ir.BooleanValue:
+    """Whether the text in `value` can't be what the taxonomy says of its attribute."""
+    broken = []
+    for name, field in taxonomy.attributes.items():
+        value = _clean(enrichments.value)
+        dtype = dt.dtype(IBIS_TYPES.get(field.type, field.type))
+        typed_value = _spelled(value, taxonomy.enum_spellings(field.enum)) if field.enum else _number_or_date(value, dtype)
+        broken.append((enrichments.attribute == name) & value.notnull() & typed_value.isnull())
+    return ibis.or_(*broken).fill_null(False)
 
 
 def _clean(value: ir.Value) -> ir.Value:

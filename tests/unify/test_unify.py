@@ -162,6 +162,19 @@ def test_emails_and_phones_are_normalised_and_bad_ones_quarantined() -> None:
     assert {q["lost"] for q in quarantine} == {"value"}
 
 
+def test_what_third_parties_say_must_fit_the_taxonomy() -> None:
+    table = raw(
+        enrichment_id=["1", "2", "3", "4"],
+        user_id=["u"] * 4,
+        attribute=["age", "age", "area", "shoe_size"],
+        value=["41", "forty", "Countryside", "43"],
+        provided_at=["2026-01-01"] * 4,
+    )
+    rows, quarantine = run(table, StreamMapping("bureau/facts", "enrichments"))
+    assert [r["enrichment_id"] for r in rows] == ["1", "3"]
+    assert [(q["position"], q["field"]) for q in quarantine] == [("row 2", "value"), ("row 4", "attribute")]
+
+
 def test_the_newest_version_of_a_record_wins() -> None:
     table, mapping = contacts(
         contact_id=["1", "1"], user_id=["a", "a"], city=["Old Town", "New Town"], updated_at=["2026-01-01T00:00:00Z", "2026-02-01T00:00:00Z"]
