@@ -56,11 +56,10 @@ def refresh(graph: Graph, *, as_of: datetime | None, select: str | None, on_step
         keys = list(selection) if selection is not None else None
         subset = definitions.resolve_job_def(job.name) if keys is None else job.get_subset(asset_selection=set(keys))
         tags = {AS_OF_TAG: as_of.isoformat()} if as_of else {}
-        assets = [n for n in subset.nodes if "contract" not in n.name]
-        step = on_step(len(assets))
+        step = on_step(len(subset.nodes))
         started = time.monotonic()
         failures: dict[str, str] = {}
-        with _listening(instance, step, {n.name for n in assets}, failures) as run_id:
+        with _listening(instance, step, failures) as run_id:
             result = subset.execute_in_process(instance=instance, run_id=run_id, tags=tags, raise_on_error=False, run_config=QUIET)
         checks = [
             f"{e.asset_key.to_user_string()}:{e.check_name}"
@@ -137,7 +136,7 @@ def _selection(definitions: Any, select: str | None) -> Any:
 
 
 @contextmanager
-def _listening(instance: Any, step: Callable[[str, bool], None], names: set[str], failures: dict[str, str]) -> Iterator[str]:
+def _listening(instance: Any, step: Callable[[str, bool], None], failures: dict[str, str]) -> Iterator[str]:
     """Follows a run that is about to start; yields the id to start it with."""
     from dagster._core.utils import make_new_run_id
 
@@ -150,8 +149,7 @@ def _listening(instance: Any, step: Callable[[str, bool], None], names: set[str]
         worked = event.event_type_value == "STEP_SUCCESS"
         if not worked:
             failures[_readable(event.step_key)] = _cause(event.event_specific_data.error)
-        if event.step_key in names:
-            step(_readable(event.step_key), worked)
+        step(_readable(event.step_key), worked)
 
     instance.add_event_listener(run_id, heard)
     yield run_id

@@ -266,12 +266,12 @@ class Clustering(_Model):
     """Groups of similar persons."""
 
     features: list[str] = Field(
-        default=["days_since_event", "active_days_90d", "orders_365d", "revenue_365d", "refund_share", "categories", "email_clicks_90d"],
+        default=["days_since_event", "active_days_90d", "orders_365d", "avg_order_value", "top_category", "top_channel"],
         min_length=2,
         description="Columns of profiles/features (numbers and words) that persons are compared by.",
     )
     k: WholeRange = Field(default=IntRange(3, 12), description="How many clusters to try; the silhouette decides.")
-    sample: int = Field(default=10_000, ge=100, le=1_000_000, description="Persons the silhouette is computed on.")
+    sample: int = Field(default=5_000, ge=100, le=1_000_000, description="Persons the silhouette is computed on.")
     seed: int = Field(default=0, ge=0, le=2**32 - 1, description="Seed of the sample and of the starting centres.")
 
     @model_validator(mode="after")

@@ -289,7 +289,7 @@ ENGAGEMENT = Table(
         Column(
             "engagement_percentile",
             "float64",
-            "Share of persons with a lower or equal score.",
+            "Share of persons with a lower score, counting half of those with the same.",
             unit="share 0..1",
             required=True,
             minimum=0,
@@ -335,7 +335,7 @@ PERSONAS = Table(
         Column("size", "int64", "Persons.", required=True, minimum=1),
         Column("share", "float64", "Share of clustered persons.", unit="share 0..1", required=True, minimum=0, maximum=1),
         Column("preferred_channel", "string", "Channel most typical of it.", enum="channel"),
-        Column("traits", "string", "Median features beside the overall medians, as a JSON object.", required=True),
+        Column("traits", "string", "Features beside everyone's, with effect sizes, as a JSON object.", required=True),
     ),
     primary_key=("cluster_id",),
 )
