@@ -63,7 +63,7 @@ class Case:
         return [d.data for d in parse_documents(self.text)]
 
 
-def generate(seed: int, segments: int = 20, streams: int = 25) -> Case:
+def generate(seed: int, segments: int = 20, streams: int = 50) -> Case:
     """Many cases in one: `segments` definitions over `streams` streams of about 30 persons, at one as_of. The same seed gives the same case."""
     rng = Random(seed)
     as_of = datetime.fromisoformat(rng.choice(AS_OF)).replace(tzinfo=UTC) + rng.choice((timedelta(0), timedelta(0), TICK, -TICK))
