@@ -161,7 +161,7 @@ def test_verdict_flips_at_valid_until_and_not_before(world, seed):
 
 @pytest.mark.slow
 def test_memberships_carry_the_valid_until_of_the_timer(world):
-    here = fill(world(), 3, persons=40, minutes=70)
+    here = fill(world(), 3, persons=15, minutes=70)
     timer = {(r["person_id"], r["segment"]): r["valid_until"] for r in flips_of(here, ROLLING) if r["member"]}
     found = {(r["person_id"], r["segment"]): r["valid_until"] for r in here.evaluate(ROLLING).memberships.to_pyarrow().to_pylist()}
     assert found == timer
