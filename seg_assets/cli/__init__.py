@@ -57,7 +57,10 @@ def main() -> None:
         click.echo(f"seg: {error}", err=True)
         sys.exit(2)
     except click.UsageError as error:
-        error.show()
+        if isinstance(error, getattr(click.exceptions, "NoArgsIsHelpError", ())):
+            error.show()
+        else:
+            click.echo(f"seg: {error.format_message()} (see {error.ctx.command_path if error.ctx else 'seg'} --help)", err=True)
         sys.exit(2)
     except click.ClickException as error:
         error.show()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -51,7 +52,7 @@ def refresh(graph: Graph, *, as_of: datetime | None, select: str | None, on_step
 
     definitions = definitions_of(graph, automation=False)
     selection = _selection(definitions, select)
-    with instance_of(graph) as instance:
+    with instance_of(graph) as instance, _font_cache_in(dagster_home(graph.project)):
         job = definitions.resolve_implicit_global_asset_job_def()
         keys = list(selection) if selection is not None else None
         subset = definitions.resolve_job_def(job.name) if keys is None else job.get_subset(asset_selection=set(keys))
@@ -67,6 +68,8 @@ def refresh(graph: Graph, *, as_of: datetime | None, select: str | None, on_step
             if not e.passed and e.severity is dg.AssetCheckSeverity.ERROR
         ]
         failures |= dict.fromkeys(checks, "the check failed; the Dagster UI shows what it found")
+        if not result.success and not failures:
+            failures["run"] = "Dagster stopped it; the Dagster UI shows why"
     return Refresh(_as_of(graph, as_of), round(time.monotonic() - started, 1), failures, checks)
 
 
@@ -127,12 +130,26 @@ def _selection(definitions: Any, select: str | None) -> Any:
         return None
     graph = definitions.resolve_asset_graph()
     try:
-        keys = dg.AssetSelection.from_string(select).required_multi_asset_neighbors().resolve(graph) & graph.materializable_asset_keys
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", dg.BetaWarning)  # of Dagster's own parser, for `group:`
+            keys = dg.AssetSelection.from_string(select).required_multi_asset_neighbors().resolve(graph) & graph.materializable_asset_keys
     except Exception as error:
         raise SegError(f"--select {select!r} can't be understood: {str(error).splitlines()[0]}", hint='e.g. "key:segments/memberships+"') from None
     if not keys:
         raise SegError(f"--select {select!r} selects no asset", hint="`seg status` lists the tables")
     return keys
+
+
+@contextmanager
+def _font_cache_in(folder: Path) -> Iterator[None]:
+    """Matplotlib keeps its list of fonts there and not in the user's home, unless MPLCONFIGDIR says where."""
+    chosen = "MPLCONFIGDIR" in os.environ
+    os.environ.setdefault("MPLCONFIGDIR", str(folder / "matplotlib"))
+    try:
+        yield
+    finally:
+        if not chosen:
+            del os.environ["MPLCONFIGDIR"]
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import click
@@ -27,8 +28,12 @@ def run(project_dir: Path | None, as_of: str | None, select: str | None, as_json
 
     graph = Graph.of(load_project(project_dir))
     instant = parse_as_of(as_of) if as_of else None
-    click.echo(f"{graph.project.title}: refreshing {select or 'everything'}", err=True)
-    done = refresh(graph, as_of=instant, select=select, on_step=progress)
+
+    def begin(steps: int) -> Callable[[str, bool], None]:
+        click.echo(f"{graph.project.title}: refreshing {select or 'everything'}", err=True)
+        return progress(steps)
+
+    done = refresh(graph, as_of=instant, select=select, on_step=begin)
     found = summary(graph, done)
     if as_json:
         print_json(found)
