@@ -132,8 +132,10 @@ def _delivered(
     with graph.context(as_of) as connector_context:
         result = deliver(rows, graph.destination(node.name), node.object, ledger, connector_context)  # type: ignore[arg-type]
     context.log.info(f"{target.destination}: {result.sent:,} operations, {dict(result.verdicts)}")
-    if result.stopped:
-        raise DeliveryError(f"destination {target.destination}: {result.stopped}", hint="nothing is lost: the next delivery sends the rest")
+    unanswered = sum(n for verdict, n in result.verdicts.items() if verdict not in {Verdict.ACKED, Verdict.REJECTED})
+    if result.stopped or unanswered:
+        why = result.stopped or f"{unanswered:,} operations are not acknowledged: {', '.join(result.reasons)}"
+        raise DeliveryError(f"destination {target.destination}: {why}", hint="nothing is lost: the next delivery sends the rest")
     receipts = _receipts(graph, node)
     return dg.MaterializeResult(value=receipts.filter(receipts.at == ibis.literal(as_of)), metadata=_delivery_metadata(result, planned))
 
