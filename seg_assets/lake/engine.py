@@ -84,12 +84,12 @@ class Engine:
 
         def create(present: Collection[str]) -> None:
             columns = ", ".join(_identifier(n) if n in present else f"NULL AS {_identifier(n)}" for n in schema.names)
-            self.connection.raw_sql(f"CREATE TEMP VIEW {view} AS SELECT {columns}{number} FROM {source}")  # noqa: S608
+            self.connection.raw_sql(f"CREATE TEMP VIEW {view} AS SELECT {columns}{number} FROM {source}")
 
         try:
             create(schema.names)
         except duckdb.BinderException:  # no file has one of the columns any more
-            cursor = self.connection.raw_sql(f"SELECT * FROM {source} LIMIT 0")  # noqa: S608
+            cursor = self.connection.raw_sql(f"SELECT * FROM {source} LIMIT 0")
             create({column[0] for column in cursor.description})
         table = self.connection.table(view)
         wrong = {n: schema[n] for n in schema.names if table.schema()[n] != schema[n]}

@@ -63,7 +63,9 @@ class Lake:
         try:
             return DeltaTable(self.uri(key), version=version, storage_options=self.storage_options)
         except TableNotFoundError:
-            raise LakeError(f"the lake has no table {'/'.join(key)}", hint="materialize it first, or list what is there with `seg table`") from None
+            raise LakeError(
+                f"the lake has no table {'/'.join(key)}", hint="`seg status` lists what is there, `seg run` makes what is missing"
+            ) from None
 
     def exists(self, key: Key) -> bool:
         return DeltaTable.is_deltatable(self.uri(key), self.storage_options)
