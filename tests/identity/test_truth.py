@@ -62,6 +62,6 @@ def _unified(source: ShopSource, context: Context) -> dict[str, ibis.Table]:
 def test_records_of_one_person_are_found_and_those_of_two_are_kept_apart(records: duckdb.DuckDBPyConnection) -> None:
     found, true, both = (records.sql(PAIRS.format(columns=c)).fetchone()[0] for c in ("person_id", "person", "person_id, person"))
     precision, recall = both / found, both / true
-    # Measured: precision 0.976, recall 0.954. What is missed shares no identifier; what is wrong is planted: households with one e-mail address.
-    assert precision > 0.96
-    assert recall > 0.94
+    # Measured: precision 0.972, recall 0.951. All wrong pairs are planted traps: two persons with one e-mail address or device.
+    assert precision > 0.95
+    assert recall > 0.93
