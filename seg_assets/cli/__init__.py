@@ -52,7 +52,7 @@ def main() -> None:
     from seg_assets.errors import SegError
 
     try:
-        cli(standalone_mode=False)
+        cli(prog_name="seg", standalone_mode=False)
     except (SegError, ConnectorError) as error:
         click.echo(f"seg: {error}", err=True)
         sys.exit(2)
@@ -60,7 +60,7 @@ def main() -> None:
         if isinstance(error, getattr(click.exceptions, "NoArgsIsHelpError", ())):
             error.show()
         else:
-            click.echo(f"seg: {error.format_message()} (see {error.ctx.command_path if error.ctx else 'seg'} --help)", err=True)
+            click.echo(f"seg: {error.format_message().rstrip('.')} (see {error.ctx.command_path if error.ctx else 'seg'} --help)", err=True)
         sys.exit(2)
     except click.ClickException as error:
         error.show()

@@ -24,7 +24,7 @@ def demo(home: Path, customers: int, seed: int, as_json: bool) -> None:
     """
     from seg_assets.cli.pictures import write_pictures
     from seg_assets.cli.refresh import instance_of, refresh, summary
-    from seg_assets.cli.run import show
+    from seg_assets.cli.run import complain, show
     from seg_assets.graph import Graph
     from seg_assets.project.init import copy_demo
     from seg_assets.project.load import load_project
@@ -42,6 +42,5 @@ def demo(home: Path, customers: int, seed: int, as_json: bool) -> None:
         click.echo(f"Pictures: {page}\n\nNext:")
         click.echo(f"  seg ui --project {home!s:<12}  look at the graph in Dagster: every table, check and picture")
         click.echo("  seg init my-project          start with your own files")
-    for name, reason in done.failures.items():
-        click.echo(f"seg: {name}: {reason}", err=True)
+    complain(done.failures)
     sys.exit(0 if done.ok else 1)

@@ -13,11 +13,14 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+import ibis
+
+from seg_assets.assets.segments import segments_of
 from seg_assets.errors import SegError
 from seg_assets.graph import AS_OF_TAG, Graph
 from seg_assets.project.load import Project
 from seg_assets.schema.tables import PERSONAS, PERSONS, QUARANTINE
-from seg_assets.segments.tables import HEALTH
+from seg_assets.segments.tables import HEALTH, MEMBERSHIPS
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 """Dagster's own log lines stay off the terminal; the run's page in the UI has them all."""
@@ -70,6 +73,8 @@ def refresh(graph: Graph, *, as_of: datetime | None, select: str | None, on_step
         failures |= dict.fromkeys(checks, "the check failed; the Dagster UI shows what it found")
         if not result.success and not failures:
             failures["run"] = "Dagster stopped it; the Dagster UI shows why"
+        if keys is None or graph.asset_key(MEMBERSHIPS.key) in keys:
+            failures |= _broken_segments(graph)
     return Refresh(_as_of(graph, as_of), round(time.monotonic() - started, 1), failures, checks)
 
 
@@ -170,6 +175,16 @@ def _listening(instance: Any, step: Callable[[str, bool], None], failures: dict[
 
     instance.add_event_listener(run_id, heard)
     yield run_id
+
+
+def _broken_segments(graph: Graph) -> dict[str, str]:
+    """Segments that could not be read or evaluated, with the reason: the others were refreshed, their last members stay."""
+    segments = segments_of(graph)
+    found = {str(error.place or "segments"): f"{error.message}{f' ({error.hint})' if error.hint else ''}" for error in segments.errors}
+    if not graph.lake.exists(HEALTH.key):
+        return found
+    stale = graph.lake.read(HEALTH.key).filter(ibis._.stale).select("segment", "error").to_pyarrow().to_pylist()
+    return found | {f"segment {row['segment']}": row["error"] for row in stale if row["segment"] not in segments.broken}
 
 
 def _readable(step_key: str) -> str:

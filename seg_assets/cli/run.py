@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import click
@@ -39,9 +39,15 @@ def run(project_dir: Path | None, as_of: str | None, select: str | None, as_json
         print_json(found)
     else:
         show(found)
-    for name, reason in done.failures.items():
-        click.echo(f"seg: {name}: {reason}", err=True)
+    complain(done.failures)
     sys.exit(0 if done.ok else 1)
+
+
+def complain(failures: Mapping[str, str]) -> None:
+    """Says what failed on standard error, one line per reason."""
+    for reason in dict.fromkeys(failures.values()):
+        names = ", ".join(name for name, why in failures.items() if why == reason)
+        click.echo(f"seg: {names}: {reason}", err=True)
 
 
 def show(found: dict) -> None:
