@@ -14,6 +14,7 @@ from seg_assets.graph import DestinationNode, Graph
 from seg_assets.lake.functions import keyed_hash
 from seg_assets.metadata import asset_arguments
 from seg_assets.schema.tables import ASSIGNMENTS, ENGAGEMENT, FEATURES, PERSON_CONSENTS, PERSONAS, PLAN, PROFILES, RECEIPTS, RFM, VAULT
+from seg_assets.segments import SegmentSet
 from seg_assets.segments.tables import HEALTH, MEMBERSHIPS
 
 KNOWN = {"profiles": PROFILES, "features": FEATURES, "engagement": ENGAGEMENT, "rfm": RFM, "assignments": ASSIGNMENTS, "personas": PERSONAS}
@@ -96,22 +97,25 @@ def _planned(
     pseudonyms = vault.select("person_id", **{c: hashed(vault[c]) for c in clear})
     ledger = graph.ledger(target.destination, target.object)
     operations = ibis.memtable(ledger.operations())
+    segments = segments_of(graph)
+    committed = ibis.memtable(ledger.committed())
+    if segments.errors:  # an audience whose definition can't be read stays as the destination holds it
+        committed = committed.filter(committed.audience.isin(list(segments.segments)))
     return plan(
         target,
-        _audiences(graph, node, health),
+        _audiences(segments, node, health),
         memberships=memberships,
         people=people.left_join(pseudonyms, "person_id").drop("person_id_right") if clear else people,
         reach=reach,
         consents=consents,
-        committed=ibis.memtable(ledger.committed()),
+        committed=committed,
         rejected=operations.filter(operations.state == Verdict.REJECTED.value).select("op_id"),
     )
 
 
-def _audiences(graph: Graph, node: DestinationNode, health: ir.Table) -> list[Audience]:
+def _audiences(segments: SegmentSet, node: DestinationNode, health: ir.Table) -> list[Audience]:
     small = {row["segment"] for row in health.filter(health.below_minimum).select("segment").to_pyarrow().to_pylist()}
-    segments = segments_of(graph)
-    wanted = list(segments.segments) if node.config.audiences == "all" else node.config.audiences
+    wanted = list(segments.segments) if node.config.audiences == "all" else [n for n in node.config.audiences if n not in segments.broken]
     return [Audience(name, tuple(segments[name].needs), name in small) for name in wanted]
 
 
