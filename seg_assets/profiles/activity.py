@@ -32,12 +32,9 @@ def activity_daily(events: ir.Table, event_types: Sequence[str], as_of: datetime
     """
     past = events.filter(events.event_time <= as_of)
     ordered = past.event_type == "order_completed"
-    # Lines of one order share its id; an order without an id is its own.
-    order = ibis.coalesce(past.order_id, past.event_id)
     zero = ibis.literal(0, "decimal(18, 2)")
-    return past.group_by("person_id", "day").aggregate(
+    daily = past.group_by("person_id", "day").aggregate(
         events=past.count(),
-        orders=order.nunique(where=ordered),
         revenue=past.revenue.sum(where=ordered).fill_null(zero),
         refunds=past.revenue.sum(where=past.event_type == "order_refunded").fill_null(zero),
         first_event_time=past.event_time.min(),
@@ -45,3 +42,14 @@ def activity_daily(events: ir.Table, event_types: Sequence[str], as_of: datetime
         last_order_time=past.event_time.max(where=ordered),
         **{f"n_{name}": past.count(where=past.event_type == name) for name in event_types},
     )
+    joined = daily.left_join(_orders(past.filter(ordered)), ["person_id", "day"]).drop("person_id_right", "day_right")
+    columns = [*daily.columns]
+    columns.insert(columns.index("events") + 1, "orders")
+    return joined.mutate(orders=joined.orders.fill_null(0)).select(columns)
+
+
+def _orders(lines: ir.Table) -> ir.Table:
+    """Orders per person and day. Lines of one order share its id, and it counts on the day of the first; a line without an id is an order."""
+    order = ibis.coalesce(lines.order_id, lines.event_id)
+    placed = lines.group_by("person_id", order=order).aggregate(day=lines.day.min())
+    return placed.group_by("person_id", "day").aggregate(orders=placed.count())
