@@ -68,7 +68,7 @@ def _landed(context: dg.AssetExecutionContext, graph: Graph, node: ConnectionNod
             source.read(name, landed_cursor(graph.lake, stream.key), connector_context),
             landing=stream.definition.landing,
             loaded_at=as_of,
-            facts={"as_of": as_of.isoformat(), "run_id": context.run_id},
+            facts={"as_of": as_of.isoformat(), "run_id": context.run.run_id},
         )
     commit = graph.lake.commit(stream.key)
     columns = graph.lake.schema(stream.key)
