@@ -201,4 +201,5 @@ def _cause(error: Any) -> str:
 
 
 def _as_of(graph: Graph, as_of: datetime | None) -> str:
-    return str(graph.lake.facts(PERSONS.key).get("as_of") or (as_of or graph.project.config.as_of or ""))
+    known = as_of or graph.project.config.as_of
+    return str(graph.lake.facts(PERSONS.key).get("as_of") or (known.isoformat() if known else ""))
