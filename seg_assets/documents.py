@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import yaml
+from yaml.composer import ComposerError
 
 from seg_assets.errors import Place, SegError
 
@@ -45,12 +46,12 @@ class Document:
 
 
 class _Loader(yaml.SafeLoader):
-    yaml_implicit_resolvers: ClassVar[dict[str, Any]] = {}
+    yaml_implicit_resolvers: ClassVar[dict[str, Any]] = {}  # type: ignore[misc]
 
     def compose_node(self, parent: Any, index: Any) -> Any:
         if self.check_event(yaml.AliasEvent):
             mark = self.peek_event().start_mark
-            raise yaml.composer.ComposerError(None, None, "aliases (*name) are not allowed; write the value out", mark)
+            raise ComposerError(None, None, "aliases (*name) are not allowed; write the value out", mark)
         return super().compose_node(parent, index)
 
 
@@ -95,7 +96,7 @@ def parse_documents(text: str, file: Path | None = None) -> list[Document]:
         while loader.check_node():
             root = loader.get_node()
             places: dict[Steps, tuple[int, int]] = {}
-            data = _plain(loader, root, (), places, file)
+            data = _plain(loader, root, (), places, file)  # type: ignore[arg-type]
             if data is not None:
                 documents.append(Document(data, file, places))
     except RecursionError:

@@ -250,6 +250,8 @@ def _origin(column: ColumnMapping) -> Origin:
         return FromSql(column.sql)
     if column.column is not None:
         return FromColumn(column.column)
+    if column.value is None:
+        raise ProjectError("a column mapping names no origin")
     return FromValue(column.value)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -13,6 +13,9 @@ import dagster as dg
 from seg_assets import __version__
 from seg_assets.graph import Graph
 from seg_assets.schema.types import Pii, Table
+
+Assets = list[Any]
+"""Asset definitions. `@dg.asset(**arguments)` hides from type checkers that it returns one."""
 
 OWNERS = ["team:audiences"]
 
@@ -54,7 +57,7 @@ def asset_arguments(
     table: Table | None,
     *,
     description: str | None = None,
-    kinds: Sequence[str] = ("duckdb", "delta"),
+    kinds: Collection[str] = ("duckdb", "delta"),
     code: Sequence[Callable[..., Any]] = (),
     tags: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import sqlalchemy as sa
+from sqlalchemy import event
 
 from connectors.types import Outcome, Verdict
 
@@ -67,7 +68,7 @@ class Ledger:
             Path(url.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
         self._engine = sa.create_engine(url)
         if self._engine.dialect.name == "sqlite":
-            sa.event.listen(self._engine, "connect", _durable)
+            event.listen(self._engine, "connect", _durable)
         self.destination, self.object = destination, object
         METADATA.create_all(self._engine)
 

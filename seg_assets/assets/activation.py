@@ -1,5 +1,7 @@
 """activation/<destination>/<object>/*: what a delivery will do, what it did, and every receipt."""
 
+from typing import Any
+
 import dagster as dg
 import ibis
 import ibis.expr.types as ir
@@ -12,7 +14,7 @@ from seg_assets.assets.segments import everything_known, segments_of
 from seg_assets.errors import DeliveryError, ProjectError
 from seg_assets.graph import DestinationNode, Graph
 from seg_assets.lake.functions import keyed_hash
-from seg_assets.metadata import asset_arguments
+from seg_assets.metadata import Assets, asset_arguments
 from seg_assets.schema.tables import ASSIGNMENTS, ENGAGEMENT, FEATURES, PERSON_CONSENTS, PERSONAS, PLAN, PROFILES, RECEIPTS, RFM, VAULT
 from seg_assets.segments import SegmentSet
 from seg_assets.segments.tables import HEALTH, MEMBERSHIPS
@@ -26,12 +28,12 @@ def activation_keys(node: DestinationNode) -> dict[str, tuple[str, str, str, str
     return {part: ("activation", node.name, name, part) for part in ("plan", "delivery", "receipts")}
 
 
-def build_activation_assets(graph: Graph) -> list[dg.AssetsDefinition]:
+def build_activation_assets(graph: Graph) -> Assets:
     """Plan, delivery and receipts of every destination."""
     return [asset for node in graph.destinations for asset in _destination(graph, node)]
 
 
-def _destination(graph: Graph, node: DestinationNode) -> list[dg.AssetsDefinition]:
+def _destination(graph: Graph, node: DestinationNode) -> Assets:
     keys = activation_keys(node)
     kinds = {*(node.connector.meta.kinds[:1] if node.connector else ("broken",)), "delta"}
     tags = {"connector": node.config.connector, "destination": node.name}
@@ -150,7 +152,7 @@ def _receipts(graph: Graph, node: DestinationNode) -> ir.Table:
     return rows.mutate(at=rows.as_of.cast('timestamp("UTC", 6)')).select(*RECEIPTS.schema.names)
 
 
-def _plan_metadata(counts: list[dict]) -> dict[str, object]:
+def _plan_metadata(counts: list[dict]) -> dict[str, Any]:
     open_ops = {op: sum(c["n"] for c in counts if c["op"] == op and not c["blocked"]) for op in ("add", "update", "remove")}
     blocked = sorted(((c["blocked"], c["op"], c["n"]) for c in counts if c["blocked"]), key=lambda b: -b[2])
     lines = ["| blocked because | operation | persons |", "|---|---|---:|", *(f"| {why} | {op} | {n:,} |" for why, op, n in blocked)]
@@ -161,7 +163,7 @@ def _plan_metadata(counts: list[dict]) -> dict[str, object]:
     }
 
 
-def _delivery_metadata(result: Delivered, planned: ir.Table) -> dict[str, object]:
+def _delivery_metadata(result: Delivered, planned: ir.Table) -> dict[str, Any]:
     from seg_assets.report.canvas import as_markdown
     from seg_assets.report.flows import delivery_funnel
 

@@ -7,11 +7,11 @@ from seg_assets.as_of import run_as_of
 from seg_assets.graph import Graph
 from seg_assets.identity import IdentityRules, resolve, vault
 from seg_assets.identity.persons import changes, persons
-from seg_assets.metadata import asset_arguments
+from seg_assets.metadata import Assets, asset_arguments
 from seg_assets.schema.tables import CONTACTS, IDENTITY_CHANGES, LINKS, PERSONS, UNIFIED, VAULT
 
 
-def build_identity_assets(graph: Graph) -> list[dg.AssetsDefinition]:
+def build_identity_assets(graph: Graph) -> Assets:
     """Links, persons, changes and vault."""
     ins = {name: dg.AssetIn(graph.asset_key(table.key)) for name, table in UNIFIED.items()}
     config = graph.project.config.identity

@@ -6,12 +6,12 @@ import pyarrow as pa
 from seg_assets.as_of import parse_as_of, run_as_of
 from seg_assets.assets.activation import activation_keys
 from seg_assets.graph import Graph
-from seg_assets.metadata import asset_arguments
+from seg_assets.metadata import Assets, asset_arguments
 from seg_assets.schema.tables import AUDIENCE_HEALTH
 from seg_assets.segments.tables import HEALTH
 
 
-def build_ops_assets(graph: Graph) -> list[dg.AssetsDefinition]:
+def build_ops_assets(graph: Graph) -> Assets:
     """Rows, version and age of every table of the lake."""
     last = [graph.asset_key(activation_keys(node)["receipts"]) for node in graph.destinations]
 

@@ -6,7 +6,7 @@ import ibis.expr.types as ir
 from seg_assets.as_of import run_as_of
 from seg_assets.graph import Graph
 from seg_assets.identity import with_person
-from seg_assets.metadata import asset_arguments, lineage
+from seg_assets.metadata import Assets, asset_arguments, lineage
 from seg_assets.profiles.activity import activity_daily
 from seg_assets.profiles.consents import person_consents
 from seg_assets.profiles.features import favourites, features
@@ -28,7 +28,7 @@ from seg_assets.schema.tables import (
 from seg_assets.schema.types import Table
 
 
-def build_profile_assets(graph: Graph) -> list[dg.AssetsDefinition]:
+def build_profile_assets(graph: Graph) -> Assets:
     """Consents, daily activity, features and profiles."""
     key = graph.project.pseudonym_key
 
@@ -76,8 +76,16 @@ def build_profile_assets(graph: Graph) -> list[dg.AssetsDefinition]:
         links: ir.Table,
         vault: ir.Table,
     ) -> dg.MaterializeResult[ir.Table]:
-        known = [with_person(t, links, key) for t in (contacts, enrichments, mentions)]
-        value = profiles(persons, *known, vault, graph.project.taxonomy, graph.trust, run_as_of(context, graph))
+        value = profiles(
+            persons,
+            with_person(contacts, links, key),
+            with_person(enrichments, links, key),
+            with_person(mentions, links, key),
+            vault,
+            graph.project.taxonomy,
+            graph.trust,
+            run_as_of(context, graph),
+        )
         return dg.MaterializeResult(value=value)
 
     return [consents_per_person, activity, person_features, person_profiles]

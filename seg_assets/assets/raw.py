@@ -7,7 +7,7 @@ from seg_assets.errors import ProjectError
 from seg_assets.graph import ConnectionNode, Graph, StreamSource
 from seg_assets.lake import land
 from seg_assets.lake.landing import LOADED_AT, SLICE, landed_cursor
-from seg_assets.metadata import OWNERS, asset_arguments
+from seg_assets.metadata import OWNERS, Assets, asset_arguments
 
 WATERMARK = "watermark"
 """Metadata entry that says how far a source had come."""
@@ -18,10 +18,10 @@ def source_key(stream: StreamSource) -> tuple[str, str, str]:
     return ("source", stream.connection, stream.definition.name)
 
 
-def build_raw_assets(graph: Graph) -> list[dg.AssetsDefinition | dg.AssetSpec]:
+def build_raw_assets(graph: Graph) -> Assets:
     """One raw asset per stream, each below the external asset its sensor reports on."""
     streams = [(node, stream) for node in graph.connections for stream in node.streams]
-    return [_source(graph, node, stream) for node, stream in streams] + [_raw(graph, node, stream) for node, stream in streams]
+    return [_source(graph, node, stream) for node, stream in streams] + [a for node, stream in streams for a in _raw(graph, node, stream)]
 
 
 def _source(graph: Graph, node: ConnectionNode, stream: StreamSource) -> dg.AssetSpec:
@@ -35,7 +35,7 @@ def _source(graph: Graph, node: ConnectionNode, stream: StreamSource) -> dg.Asse
     )
 
 
-def _raw(graph: Graph, node: ConnectionNode, stream: StreamSource) -> dg.AssetsDefinition:
+def _raw(graph: Graph, node: ConnectionNode, stream: StreamSource) -> Assets:
     arguments = asset_arguments(
         graph,
         stream.key,
@@ -51,7 +51,7 @@ def _raw(graph: Graph, node: ConnectionNode, stream: StreamSource) -> dg.AssetsD
     def raw(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
         return _landed(context, graph, node, stream)
 
-    return raw
+    return [raw]
 
 
 def _landed(context: dg.AssetExecutionContext, graph: Graph, node: ConnectionNode, stream: StreamSource) -> dg.MaterializeResult:

@@ -5,13 +5,13 @@ import ibis.expr.types as ir
 
 from seg_assets.as_of import run_as_of
 from seg_assets.graph import Graph
-from seg_assets.metadata import asset_arguments
+from seg_assets.metadata import Assets, asset_arguments
 from seg_assets.schema.tables import ACTIVITY_DAILY, ENGAGEMENT, FEATURES, PERSONS, RFM
 from seg_assets.scoring.engagement import PointLabels, ShareLabels, engagement, thresholds
 from seg_assets.scoring.rfm import rfm
 
 
-def build_score_assets(graph: Graph) -> list[dg.AssetsDefinition]:
+def build_score_assets(graph: Graph) -> Assets:
     """Engagement of everybody, RFM of buyers."""
     scoring = graph.project.config.scoring
     wanted = scoring.engagement.labels

@@ -1,6 +1,7 @@
 """segments/*: who is in which segment, what changed, and how the segments do."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import dagster as dg
 import ibis
@@ -72,10 +73,10 @@ def build_segment_assets(graph: Graph) -> list[dg.AssetsDefinition]:
 
 def _out(graph: Graph, table: Table) -> dg.AssetOut:
     arguments = asset_arguments(graph, table.key, table, code=[evaluate])
-    return dg.AssetOut(dagster_type=dg.Any, **arguments)
+    return dg.AssetOut(**arguments)
 
 
-def _result(graph: Graph, table: Table, value: ir.Table, **metadata: object) -> dg.MaterializeResult:
+def _result(graph: Graph, table: Table, value: ir.Table, **metadata: Any) -> dg.MaterializeResult:
     return dg.MaterializeResult(asset_key=graph.asset_key(table.key), value=value, metadata=metadata)
 
 

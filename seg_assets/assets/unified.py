@@ -8,15 +8,15 @@ import ibis.expr.types as ir
 
 from seg_assets.graph import Graph
 from seg_assets.lake.landing import ROW, rejects_key
-from seg_assets.metadata import asset_arguments, lineage
+from seg_assets.metadata import Assets, asset_arguments, lineage
 from seg_assets.schema.tables import QUARANTINE, UNIFIED
 from seg_assets.schema.types import Table
 from seg_assets.unify import FromColumn, Unified, unify
 
 
-def build_unified_assets(graph: Graph) -> list[dg.AssetsDefinition]:
+def build_unified_assets(graph: Graph) -> Assets:
     """One asset per canonical table, and the quarantine."""
-    return [*(_unified(graph, table) for table in UNIFIED.values()), _quarantine(graph)]
+    return [*(a for table in UNIFIED.values() for a in _unified(graph, table)), *_quarantine(graph)]
 
 
 def _unify(graph: Graph, table: Table) -> Unified:
@@ -24,7 +24,7 @@ def _unify(graph: Graph, table: Table) -> Unified:
     return unify(streams, table, graph.project.taxonomy, graph.conventions)
 
 
-def _unified(graph: Graph, table: Table) -> dg.AssetsDefinition:
+def _unified(graph: Graph, table: Table) -> Assets:
     arguments = asset_arguments(graph, table.key, table, code=[unify])
     arguments["metadata"] |= {"dagster/column_lineage": _lineage(graph, table)}
     broken = [s.key for c in graph.connections if c.error for s in c.streams]
@@ -33,10 +33,10 @@ def _unified(graph: Graph, table: Table) -> dg.AssetsDefinition:
     def unified() -> dg.MaterializeResult[ir.Table]:
         return dg.MaterializeResult(value=_unify(graph, table).rows)
 
-    return unified
+    return [unified]
 
 
-def _quarantine(graph: Graph) -> dg.AssetsDefinition:
+def _quarantine(graph: Graph) -> Assets:
     arguments = asset_arguments(graph, QUARANTINE.key, QUARANTINE, code=[unify])
     streams = [s for c in graph.connections for s in c.streams]
 
@@ -50,7 +50,7 @@ def _quarantine(graph: Graph) -> dg.AssetsDefinition:
         reasons = rows.group_by("source", "reason", "lost").aggregate(rows=ibis._.count()).order_by(ibis.desc("rows"), "source", "reason").limit(20)
         return dg.MaterializeResult(value=rows, metadata={"reasons": _markdown(reasons)})
 
-    return quarantine
+    return [quarantine]
 
 
 def _rejects(rejects: ir.Table, source: str) -> ir.Table:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 
 import ibis
 import ibis.expr.datatypes as dt
@@ -19,22 +20,24 @@ def localized(wall_clock: ir.TimestampValue, zone: str) -> ir.TimestampValue:
     return _timezone(ibis.literal(zone), wall_clock)
 
 
+@lru_cache(maxsize=2**20)
+def _parsed_phone(number: str, region: str) -> str:
+    """One phone number in E.164, or "". Remembered, because an expression may ask for the same number several times."""
+    import phonenumbers
+
+    try:
+        parsed = phonenumbers.parse(number, region or None)
+    except phonenumbers.NumberParseException:
+        return ""
+    return phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.E164) if phonenumbers.is_valid_number(parsed) else ""
+
+
 @ibis.udf.scalar.pyarrow(signature=((dt.string, dt.string), dt.string))
 def _e164(number, region):  # type: ignore[no-untyped-def]
     """Vectorised phone parsing; "" where a number is not valid, because the engine's functions may not make nulls."""
-    import phonenumbers
     import pyarrow as pa
 
-    def normalised(text: str, country: str) -> str:
-        try:
-            parsed = phonenumbers.parse(text, country or None)
-        except phonenumbers.NumberParseException:
-            return ""
-        return phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.E164) if phonenumbers.is_valid_number(parsed) else ""
-
-    pairs = list(zip(number.to_pylist(), region.to_pylist(), strict=True))
-    known = {pair: normalised(*pair) for pair in set(pairs)}
-    return pa.array([known[pair] for pair in pairs], pa.string())
+    return pa.array(map(_parsed_phone, number.to_pylist(), region.to_pylist()), pa.string())
 
 
 def e164(number: ir.StringValue, region: ir.StringValue) -> ir.StringValue:

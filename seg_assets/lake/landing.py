@@ -236,7 +236,7 @@ class _RawTable:
         new = [{"slice": r.slice, "position": r.position, "reason": r.reason} for s in slices for r in s.rejects]
         old = self.lake.read(key).to_pyarrow() if self.lake.exists(key) else REJECT_SCHEMA.empty_table()
         if self.landing is Landing.REPLACE_SLICE and old.num_rows:
-            old = old.filter(pc.invert(pc.is_in(old["slice"], pa.array([s.name for s in slices], pa.string()))))
+            old = old.filter(~pc.field("slice").isin([s.name for s in slices]))
         table = pa.concat_tables([old.cast(REJECT_SCHEMA), pa.Table.from_pylist(new, REJECT_SCHEMA)])
         if new or self.lake.exists(key):
             self.lake.write(key, table, order_by=("slice", "position", "reason"), facts=self.facts)

@@ -189,10 +189,10 @@ class _Typing:
 def _breaks_its_type(enrichments: ir.Table, taxonomy: Taxonomy) -> ir.BooleanValue:
     """Whether the text in `value` can't be what the taxonomy says of its attribute."""
     broken = []
-    for name, field in taxonomy.attributes.items():
+    for name, known in taxonomy.attributes.items():
         value = _clean(enrichments.value)
-        dtype = dt.dtype(IBIS_TYPES.get(field.type, field.type))
-        typed_value = _spelled(value, taxonomy.enum_spellings(field.enum)) if field.enum else _number_or_date(value, dtype)
+        dtype = dt.dtype(IBIS_TYPES.get(known.type, known.type))
+        typed_value = _spelled(value, taxonomy.enum_spellings(known.enum)) if known.enum else _number_or_date(value, dtype)
         broken.append((enrichments.attribute == name) & value.notnull() & typed_value.isnull())
     return ibis.or_(*broken).fill_null(False)
 

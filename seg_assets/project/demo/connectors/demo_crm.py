@@ -42,7 +42,7 @@ class DemoCrm:
         return self._webhook(url).deliver(object, batch, context)
 
     def _webhook(self, url: str) -> WebhookDestination:
-        return WebhookDestination(WebhookConfig(url=url, secret=self._config.secret))
+        return WebhookDestination(WebhookConfig.model_validate({"url": url, "secret": self._config.secret}))
 
 
 @cache
