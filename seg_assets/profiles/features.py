@@ -44,14 +44,18 @@ def features(activity: ir.Table, favourites: ir.Table, as_of: datetime) -> ir.Ta
     whole = per_person.mutate(**{n: per_person[n].fill_null(0) for n in sums})
     joined = whole.left_join(favourites, "person_id").drop("person_id_right")
     revenue = joined.revenue_total.cast("float64")
-    return joined.mutate(
-        tenure_days=_days(joined.first_event_time, as_of),
-        days_since_event=_days(joined.last_event_time, as_of),
-        days_since_order=_days(joined.last_order_time, as_of),
-        refund_share=(revenue > 0).ifelse(ibis.least(joined.refunds_total.cast("float64") / revenue.nullif(0), 1.0), 0.0),
-        avg_order_value=(revenue / joined.orders_total.nullif(0)).round(2),
-        categories=joined.categories.fill_null(0),
-    ).select(*FEATURES.schema.names).cast(dict(FEATURES.schema))
+    return (
+        joined.mutate(
+            tenure_days=_days(joined.first_event_time, as_of),
+            days_since_event=_days(joined.last_event_time, as_of),
+            days_since_order=_days(joined.last_order_time, as_of),
+            refund_share=(revenue > 0).ifelse(ibis.least(joined.refunds_total.cast("float64") / revenue.nullif(0), 1.0), 0.0),
+            avg_order_value=(revenue / joined.orders_total.nullif(0)).round(2),
+            categories=joined.categories.fill_null(0),
+        )
+        .select(*FEATURES.schema.names)
+        .cast(dict(FEATURES.schema))
+    )
 
 
 def favourites(events: ir.Table, as_of: datetime) -> ir.Table:
@@ -83,8 +87,7 @@ def _most_frequent(counts: ir.Table, column: str) -> ir.Table:
     each = counts.filter(counts[column].notnull()).group_by("person_id", column).aggregate(n=ibis._.n.sum())
     # The smallest text that encodes "largest count, then first name" is the favourite: no sort per person.
     rank = (ibis.literal(10**12) - each.n).cast("string") + each[column]
-    best = each.group_by("person_id").aggregate(**{f"top_{column}": each[column].argmin(rank), f"n_{column}": each.count()})
-    return best
+    return each.group_by("person_id").aggregate(**{f"top_{column}": each[column].argmin(rank), f"n_{column}": each.count()})
 
 
 def _days(instant: ir.TimestampValue, as_of: datetime) -> ir.FloatingValue:

@@ -11,7 +11,7 @@ import ibis.expr.types as ir
 from seg_assets.identity.survivorship import surviving
 from seg_assets.schema.tables import PROFILES
 from seg_assets.schema.taxonomy import IBIS_TYPES, Taxonomy
-from seg_assets.schema.types import Table
+from seg_assets.schema.types import Column, Table
 
 SENTIMENT_DAYS = 90
 CANONICAL = ("gender", "country", "city", "area", "language")
@@ -53,16 +53,20 @@ def profiles(
         joined = joined.left_join(other, "person_id", rname="{name}" + (suffix or "_other")).drop(f"person_id{suffix or '_other'}")
     stated = joined.age
     values = {n: ibis.coalesce(joined[n], joined[f"{n}_bought"]) for n in (*CANONICAL, *custom)}
-    return joined.select(
-        "person_id",
-        "contacts",
-        age=ibis.coalesce(_age(joined.birth_date, as_of), stated, joined.age_bought),
-        has_email=joined.has_email.fill_null(False),
-        has_phone=joined.has_phone.fill_null(False),
-        mentions_90d=joined.mentions_90d.fill_null(0),
-        sentiment_90d=joined.sentiment_90d,
-        **values,
-    ).select(*profiles_table(taxonomy).schema.names).cast(dict(profiles_table(taxonomy).schema))
+    return (
+        joined.select(
+            "person_id",
+            "contacts",
+            age=ibis.coalesce(_age(joined.birth_date, as_of), stated, joined.age_bought),
+            has_email=joined.has_email.fill_null(False),
+            has_phone=joined.has_phone.fill_null(False),
+            mentions_90d=joined.mentions_90d.fill_null(0),
+            sentiment_90d=joined.sentiment_90d,
+            **values,
+        )
+        .select(*profiles_table(taxonomy).schema.names)
+        .cast(dict(profiles_table(taxonomy).schema))
+    )
 
 
 def people(profiles: ir.Table, *others: ir.Table) -> ir.Table:
@@ -75,7 +79,10 @@ def people(profiles: ir.Table, *others: ir.Table) -> ir.Table:
 
 
 def _from_json(document: ir.StringValue, name: str, kind: str) -> ir.Value:
-    return document.cast("json")[name].unwrap_as("string").try_cast(IBIS_TYPES.get(kind, kind))
+    """A field of a JSON object, typed; null where the document is none, or the value not of that type. Sources write numbers with and without quotes."""
+    value = document.try_cast("json")[name]
+    bare = value.cast("string").nullif("null")
+    return ibis.coalesce(value.unwrap_as("string"), bare).try_cast(IBIS_TYPES.get(kind, kind))
 
 
 def _enriched(enrichments: ir.Table, taxonomy: Taxonomy, as_of: datetime) -> ir.Table:
@@ -91,7 +98,8 @@ def _enriched(enrichments: ir.Table, taxonomy: Taxonomy, as_of: datetime) -> ir.
         if field.enum:
             spellings = taxonomy.enum_spellings(field.enum)
             text = text.lower().replace(" ", "_").replace("-", "_").cases(*spellings.items(), else_=ibis.null("string"))
-        return text.try_cast(IBIS_TYPES.get(field.type, field.type))
+        typed = text.try_cast(IBIS_TYPES.get(field.type, field.type))
+        return _bounded(typed, PROFILES.column(name)) if name in PROFILES.schema else typed
 
     return best.group_by("person_id").aggregate(**{f"{n}_bought": value(n) for n in taxonomy.attributes})
 
@@ -109,4 +117,11 @@ def _age(birth_date: ir.DateValue, as_of: datetime) -> ir.IntegerValue:
     day = as_of.date()
     before_birthday = birth_date.month() * 100 + birth_date.day() > day.month * 100 + day.day
     years = day.year - birth_date.year() - before_birthday.cast("int64")
-    return years.between(0, 130).ifelse(years, ibis.null("int64"))
+    return _bounded(years, PROFILES.column("age"))
+
+
+def _bounded(value: ir.Value, column: Column) -> ir.Value:
+    """Null where the value can't be true: a provider's mistake must not stop the graph."""
+    if column.minimum is None and column.maximum is None:
+        return value
+    return value.between(column.minimum, column.maximum).ifelse(value, ibis.null(column.dtype))
