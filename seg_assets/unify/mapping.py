@@ -69,10 +69,12 @@ def mapped(raw: ir.Table, mapping: StreamMapping, table: Table) -> ir.Table:
     Raises:
         MappingError: a column the mapping names is not in the raw table, or an expression does not compile.
     """
-    origins = mapping.columns if mapping.columns is not None else _same_names(raw, mapping, table)
-    raw = _filtered(raw, mapping)
+    origins: Mapping[str, Origin] = {}  # of a stream that has delivered nothing yet, not even columns
+    if not all(name.startswith("_") for name in raw.columns):
+        origins = mapping.columns if mapping.columns is not None else _same_names(raw, mapping, table)
+        raw = _filtered(raw, mapping)
     missing = sorted({o.name for o in origins.values() if isinstance(o, FromColumn)} - set(raw.columns))
-    if missing and raw.columns != [c for c in raw.columns if c.startswith("_")]:
+    if missing:
         raise MappingError(
             f"stream {mapping.source}: no column {', '.join(map(repr, missing))} in what was delivered",
             hint=f"it has {', '.join(c for c in raw.columns if not c.startswith('_'))}",
