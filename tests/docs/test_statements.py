@@ -53,11 +53,9 @@ def test_the_guide_names_every_hook_method_and_verdict() -> None:
 
 
 def test_the_picture_of_the_layers_shows_every_table() -> None:
-    shown = set()
-    for layer in ElementTree.parse(ROOT / "docs" / "img" / "layers.svg").getroot().iter(f"{SVG}g"):
-        title, *tables = layer.findall(f"{SVG}text") if layer.find(f"{SVG}path") is not None else [None]
-        if len(tables) == 1 and title.text != "raw":
-            shown |= {(title.text, span.text) for span in tables[0].iter(f"{SVG}tspan")}
+    boxes = [box for box in ElementTree.parse(ROOT / "docs" / "img" / "layers.svg").iter(f"{SVG}g") if box.find(f"{SVG}rect") is not None]
+    layers = {title.text: names for title, names in (box.findall(f"{SVG}text") for box in boxes if box.find(f"{SVG}path") is not None)}
+    shown = {(layer, span.text) for layer, names in layers.items() if layer != "raw" for span in names}
     keys = {table.key for table in (*ALL, MEMBERSHIPS, CHANGES, HEALTH)}
     delivered = {("activation", part) for part in ("plan", "delivery", "receipts")}
     assert shown == {key for key in keys if key[0] not in {"activation", "ops"}} | delivered
