@@ -52,9 +52,7 @@ def main() -> None:
     results = {}
     for name in given.only or CONTESTANTS:
         started = time.monotonic()
-        done = subprocess.run(
-            [sys.executable, __file__, "--contestant", name, "--data", str(data)], stdout=subprocess.PIPE, text=True, check=True
-        )
+        done = subprocess.run([sys.executable, __file__, "--contestant", name, "--data", str(data)], stdout=subprocess.PIPE, text=True, check=True)
         results[name] = json.loads(done.stdout.splitlines()[-1]) | {"process_seconds": round(time.monotonic() - started, 1)}
         print(f"{name}: {results[name]['process_seconds']} s", file=sys.stderr)
     print(report(given.customers, data, results))
@@ -105,7 +103,7 @@ def ours(data: Path) -> dict:
 
         def step(name: str, worked: bool) -> None:
             nonlocal last
-            layer = name.split("/")[0] + (" (checks)" if name.endswith(("contract", "share", "all_fresh")) else "")
+            layer = name.split("/", maxsplit=1)[0] + (" (checks)" if name.endswith(("contract", "share", "all_fresh")) else "")
             seconds[layer] += time.monotonic() - last
             peaks[layer] = max(peaks[layer], _peak_mb())
             last = time.monotonic()
@@ -155,7 +153,9 @@ def usual(data: Path) -> dict:
     frames = [pd.read_parquet(f) for s in ("tracking", "orders", "email") for f in sorted((data / s).glob("*.parquet"))]
     events = pd.concat(frames, ignore_index=True).drop_duplicates("event_id")
     events["event_time"] = pd.to_datetime(events["event_time"], errors="coerce", utc=True, format="ISO8601")
-    events["event_type"] = events["event_type"].str.strip().str.lower().str.replace(r"[ -]", "_", regex=True).replace({"add_to_cart": "product_added"})
+    events["event_type"] = (
+        events["event_type"].str.strip().str.lower().str.replace(r"[ -]", "_", regex=True).replace({"add_to_cart": "product_added"})
+    )
     events = events[events["event_time"].notna() & (events["event_time"] <= as_of)]
     known = events.dropna(subset=["user_id"]).drop_duplicates("anonymous_id").set_index("anonymous_id")["user_id"]
     events["person"] = events["user_id"].fillna(events["anonymous_id"].map(known)).fillna(events["anonymous_id"])
@@ -175,11 +175,10 @@ def usual(data: Path) -> dict:
     features["categories"] = events.groupby("person")["category"].nunique()
     numbers = features.select_dtypes("number").fillna(0)
     scaled = StandardScaler().fit_transform(numbers)
-    sample = scaled if len(scaled) <= 20_000 else scaled[:20_000]
     scores = {}
     for k in range(2, 10):
         labels = KMeans(k, n_init=10, random_state=0).fit(scaled).labels_
-        scores[k] = silhouette_score(sample, labels[: len(sample)])
+        scores[k] = silhouette_score(scaled, labels, sample_size=min(len(scaled), 20_000), random_state=0)
     features["cluster"] = KMeans(max(scores, key=scores.get), n_init=10, random_state=0).fit(scaled).labels_
     out = data / "usual.parquet"
     features.to_parquet(out)
@@ -200,9 +199,7 @@ def _project(folder: Path, data: Path) -> None:
     """A project on the shop's files, with the demo's settings and segments and nowhere to deliver to."""
     from seg_assets.project.load import demo_path
 
-    streams = "\n".join(
-        f"      {s}: {{to: {to}{', timezone: Europe/Berlin' if s == 'orders' else ''}}}" for s, to in STREAMS.items()
-    )
+    streams = "\n".join(f"      {s}: {{to: {to}{', timezone: Europe/Berlin' if s == 'orders' else ''}}}" for s, to in STREAMS.items())
     paths = "\n".join(f"        {s}: {{path: {data.absolute()}/{s}/*.parquet}}" for s in STREAMS)
     (folder / "project.yaml").write_text(
         f"project: benchmark\nas_of: {AS_OF}\ncurrency: EUR\nconnections:\n  files:\n    connector: files\n    config:\n      streams:\n{paths}\n"

@@ -83,11 +83,11 @@ lake.write(("t",), huge, partition_by="day")
 
 def test_kill_nine_in_the_middle_of_a_write_leaves_the_previous_version(lake: Lake) -> None:
     lake.write(("t",), pa.table({"x": [1, 2], "day": pa.array([date(2026, 1, 1)] * 2)}), partition_by="day")
-    before = {p for p in Path(lake.uri(("t",))).rglob("*.parquet")}
+    before = set(Path(lake.uri(("t",))).rglob("*.parquet"))
     writer = subprocess.Popen([sys.executable, "-c", WRITER, lake.root], stdout=subprocess.PIPE)
     assert writer.stdout is not None
     assert writer.stdout.readline() == b"writing\n"
-    while not {p for p in Path(lake.uri(("t",))).rglob("*.parquet")} - before:
+    while not set(Path(lake.uri(("t",))).rglob("*.parquet")) - before:
         assert writer.poll() is None
     os.kill(writer.pid, signal.SIGKILL)
     writer.wait()

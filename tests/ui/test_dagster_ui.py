@@ -41,10 +41,8 @@ class Dagster:
         self.process = subprocess.Popen(command, env=environment, stdout=self.log, stderr=subprocess.STDOUT, start_new_session=True)
 
     def query(self, text: str) -> dict:
-        request = urllib.request.Request(
-            f"{self.address}/graphql", json.dumps({"query": text}).encode(), {"Content-Type": "application/json"}
-        )
-        with urllib.request.urlopen(request, timeout=30) as answer:
+        request = urllib.request.Request(f"{self.address}/graphql", json.dumps({"query": text}).encode(), {"Content-Type": "application/json"})
+        with urllib.request.urlopen(request, timeout=120) as answer:
             return json.load(answer)["data"]
 
     def is_up(self) -> bool:
@@ -88,7 +86,7 @@ def test_everything_can_be_materialized_from_the_ui(dagster: Dagster, browser) -
     from selenium.webdriver.common.by import By
     from selenium.webdriver.support.ui import WebDriverWait
 
-    wait = WebDriverWait(browser, 240, poll_frequency=0.5, ignored_exceptions=[StaleElementReferenceException])
+    wait = WebDriverWait(browser, 600, poll_frequency=0.5, ignored_exceptions=[StaleElementReferenceException])
     wait.until(lambda _: dagster.is_up())
     browser.get(f"{dagster.address}/asset-groups")
     wait.until(lambda b: any("Materialize all" in e.text for e in b.find_elements(By.TAG_NAME, "button")))
