@@ -116,7 +116,7 @@ def _outcomes(graph: Graph, node: DestinationNode) -> dg.AssetChecksDefinition:
     def outcomes() -> dg.AssetCheckResult:
         receipts = graph.lake.read(key)
         counts = {r["state"]: r["n"] for r in receipts.group_by("state").aggregate(n=ibis._.count()).to_pyarrow().to_pylist()}
-        return _warning(None, None, not set(counts) - {"acked"}, {"states": dg.MetadataValue.json(counts)})
+        return _warning(None, None, not set(counts) - {"acked", "superseded"}, {"states": dg.MetadataValue.json(counts)})
 
     return outcomes
 

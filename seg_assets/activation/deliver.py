@@ -51,7 +51,8 @@ def outgoing(
         fields: name in the payload to the person's column.
     """
     due = plan.filter(plan.blocked.isnull()).anti_join(acked, "op_id")
-    keys = vault.select("person_id", key=vault[match_key].cast("string"))
+    known = due.select("person_id").distinct() if match_key == "person_id" else vault
+    keys = known.select("person_id", key=known[match_key].cast("string"))
     values = people.select("person_id", **{f"field_{n}": c for n, c in fields.items()})
     joined = due.left_join(keys, "person_id").drop("person_id_right").left_join(values, "person_id").drop("person_id_right")
     first = (joined["op"] == "remove").ifelse(0, 1)

@@ -52,7 +52,14 @@ OPS_SCHEMA = pa.schema(
      ("reason", pa.string()), ("as_of", pa.string())]
 )  # fmt: skip
 
-SENDING = "sending"
+UNSETTLED_SCHEMA = pa.schema([("audience", pa.string()), ("person_id", pa.int64()), ("op", pa.string()), ("payload_hash", pa.string()),
+                              ("generation", pa.int64())])  # fmt: skip
+
+OPEN = (Verdict.IN_DOUBT, Verdict.RETRY)
+"""Answers after which an operation may have been applied: one to be retried may have been in doubt before."""
+SUPERSEDED = "superseded"
+UNANSWERED = Outcome(Verdict.IN_DOUBT, "no answer was written down")
+"""What is true of an operation from before it is sent until its outcome is recorded, crash or no crash."""
 
 
 class Ledger:
@@ -78,18 +85,26 @@ class Ledger:
         return self._rows(query, COMMITTED_SCHEMA)
 
     def operations(self) -> pa.Table:
-        """Every operation ever begun, with its state."""
-        return self._rows(sa.select(*(OPS.c[n] for n in OPS_SCHEMA.names)).where(self._mine(OPS)), OPS_SCHEMA)
+        """Every operation ever begun, with its state: acked, rejected, retry, in_doubt, or superseded: a later one for the same person was acked."""
+        ops = self._ops()
+        return self._rows(sa.select(*(ops.c[n] for n in OPS_SCHEMA.names)), OPS_SCHEMA)
+
+    def unsettled(self) -> pa.Table:
+        """The newest operation of each person and audience that the destination may or may not have applied."""
+        ops = self._ops()
+        newest = sa.func.row_number().over(partition_by=(ops.c.audience, ops.c.person_id), order_by=ops.c.generation.desc())
+        ranked = sa.select(ops, newest.label("rank")).where(ops.c.state.in_([v.value for v in OPEN])).subquery()
+        return self._rows(sa.select(*(ranked.c[n] for n in UNSETTLED_SCHEMA.names)).where(ranked.c.rank == 1), UNSETTLED_SCHEMA)
 
     def begin(self, operations: Sequence[Mapping[str, object]], as_of: datetime) -> None:
-        """Writes down that a batch is about to be sent, before the socket opens.
+        """Writes down that a batch is about to be sent, before the socket opens. Until `record` says more its operations are in doubt.
 
         Args:
             operations: rows with op_id, audience, person_id, op, payload_hash, generation.
             as_of: instant of the delivery.
         """
         rows = [
-            {**o, "destination": self.destination, "object": self.object, "state": SENDING, "attempts": 1, "as_of": as_of.isoformat()}
+            {**o, "destination": self.destination, "object": self.object, **_answer(UNANSWERED), "attempts": 1, "as_of": as_of.isoformat()}
             for o in operations
         ]
         ids = [o["op_id"] for o in operations]
@@ -97,7 +112,7 @@ class Ledger:
             known = set(connection.scalars(sa.select(OPS.c.op_id).where(OPS.c.op_id.in_(ids))))
             if known:
                 again = sa.update(OPS).where(OPS.c.op_id.in_(known))
-                connection.execute(again.values(state=SENDING, attempts=OPS.c.attempts + 1, as_of=as_of.isoformat(), reason=None))
+                connection.execute(again.values(**_answer(UNANSWERED), attempts=OPS.c.attempts + 1, as_of=as_of.isoformat()))
             new = [r for r in rows if r["op_id"] not in known]
             if new:
                 connection.execute(sa.insert(OPS), new)
@@ -115,8 +130,9 @@ class Ledger:
             self._move(connection, [o for o, out in answered if out.verdict is Verdict.ACKED])
 
     def states(self) -> dict[str, int]:
-        """How many operations are in each state."""
-        query = sa.select(OPS.c.state, sa.func.count()).where(self._mine(OPS)).group_by(OPS.c.state)
+        """How many operations are in each state, superseded ones aside."""
+        ops = self._ops()
+        query = sa.select(ops.c.state, sa.func.count()).where(ops.c.state != SUPERSEDED).group_by(ops.c.state)
         with self._engine.connect() as connection:
             return dict(connection.execute(query).tuples().all())
 
@@ -141,6 +157,14 @@ class Ledger:
         moved = {name: insert.excluded[name] for name in ("payload_hash", "generation")}
         connection.execute(insert.on_conflict_do_update(index_elements=keys, set_=moved), rows)
 
+    def _ops(self) -> sa.Subquery:
+        """This object's operations; open ones that no longer matter are superseded."""
+        same = [COMMITTED.c[n] == OPS.c[n] for n in ("destination", "object", "audience", "person_id")]
+        later = OPS.c.state.in_([v.value for v in OPEN]) & (COMMITTED.c.generation > OPS.c.generation)
+        state = sa.case((later, SUPERSEDED), else_=OPS.c.state).label("state")
+        columns = [c for c in OPS.c if c.name != "state"]
+        return sa.select(*columns, state).select_from(OPS.outerjoin(COMMITTED, sa.and_(*same))).where(self._mine(OPS)).subquery()
+
     def _mine(self, table: sa.Table) -> sa.ColumnElement[bool]:
         return (table.c.destination == self.destination) & (table.c.object == self.object)
 
@@ -149,6 +173,10 @@ class Ledger:
             rows = connection.execute(query).all()
         columns = list(zip(*rows, strict=True)) or [()] * len(schema)
         return pa.table([pa.array(c, f.type) for c, f in zip(columns, schema, strict=True)], schema=schema)
+
+
+def _answer(outcome: Outcome) -> dict[str, str | None]:
+    return {"state": outcome.verdict.value, "reason": outcome.reason or None}
 
 
 def _durable(connection, _record) -> None:  # type: ignore[no-untyped-def]

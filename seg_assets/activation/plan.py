@@ -58,6 +58,7 @@ def plan(
     reach: ir.Table,
     consents: ir.Table,
     committed: ir.Table,
+    unsettled: ir.Table,
     rejected: ir.Table,
 ) -> ir.Table:
     """Adds, updates and removals, each with the reason it is blocked, if it is.
@@ -70,39 +71,38 @@ def plan(
         reach: person_id, reach_hash: a keyed hash of the match key's value; persons without one are missing.
         consents: `profiles/consents`.
         committed: audience, person_id, payload_hash, generation: what the destination acknowledged.
+        unsettled: audience, person_id, op, payload_hash, generation: newest operations it may or may not have applied. Where one is no longer
+            what is wanted, the opposite is sent, whatever was acknowledged before.
         rejected: op_id of operations it refused for good.
 
     Returns:
         Columns of `schema.tables.PLAN`. Persons already held as they should be are not part of it.
     """
     desired = _desired(target, audiences, memberships, people, reach, consents)
-    held = committed.filter(committed.payload_hash.notnull())
-    both = desired.outer_join(committed, [("audience", "audience"), ("person_id", "person_id")], rname="{name}_held")
-    rows = both.select(
-        audience=ibis.coalesce(both.audience, both.audience_held),
-        person_id=ibis.coalesce(both.person_id, both.person_id_held),
-        wanted=both.payload_hash,
-        held=both.payload_hash_held,
-        generation=both.generation.fill_null(0) + 1,
-        blocked=both.blocked,
-    )
-    sendable = rows.wanted.notnull() & rows.blocked.isnull()
+    rows = _states(desired, committed, unsettled)
+    is_open, sendable = rows.open_op.notnull(), rows.wanted.notnull() & rows.blocked.isnull()
+    again = is_open & sendable.ifelse((rows.open_op != "remove") & (rows.open_hash == rows.wanted), rows.open_op == "remove")
     op = ibis.cases(
+        (again, rows.open_op),
         (sendable & rows.held.isnull(), "add"),
-        (sendable & (rows.held != rows.wanted), "update"),
+        (sendable & (is_open | (rows.held != rows.wanted)), "update"),
         (sendable, "none"),
-        (rows.held.notnull(), "remove"),
+        (rows.held.notnull() | is_open, "remove"),
         (rows.wanted.notnull(), "add"),
         else_="none",
     )
-    rows = rows.mutate(op=op, payload_hash=ibis.coalesce(rows.wanted, rows.held, ibis.literal("")))
-    rows = rows.filter(rows["op"] != "none")
+    rows = rows.mutate(op=op).filter(ibis._["op"] != "none")
+    rows = rows.mutate(
+        # A repetition keeps its id; everything else gets one that was never used, or a destination would take it for a repetition.
+        generation=again.ifelse(rows.open_generation, ibis.coalesce(rows.open_generation, rows.held_generation, ibis.literal(0)) + 1),
+        payload_hash=ibis.cases((again, rows.open_hash), (rows["op"] == "remove", ibis.coalesce(rows.held, rows.open_hash)), else_=rows.wanted),
+    )
     identity = ["op", "audience", "person_id", "payload_hash", "generation"]
     text = ibis.literal(f"{target.destination}\x1f{target.object}")
     for name in identity:
         text = text + ibis.literal("\x1f") + rows[name].cast("string")
     rows = rows.mutate(op_id=text.hexdigest("md5"))
-    rows = _guarded(rows, held, target.max_remove)
+    rows = _guarded(rows, committed.filter(committed.payload_hash.notnull()), target.max_remove)
     refused = rows.left_join(rejected.select("op_id", refused=ibis.literal(True)), "op_id")
     refused = refused.left_join(reach.select("person_id", reachable=ibis.literal(True)), "person_id", rname="{name}_reach")
     reason = ibis.coalesce(
@@ -110,6 +110,17 @@ def plan(
         ibis.ifelse(refused.refused.fill_null(False), REJECTED, ibis.null("string")),
     )
     return refused.mutate(blocked=reason).select(*PLAN.schema.names).cast(dict(PLAN.schema))
+
+
+def _states(desired: ir.Table, committed: ir.Table, unsettled: ir.Table) -> ir.Table:
+    """Every person and audience that any of the tables knows: wanted (hash), blocked; held (hash), held_generation; open_op, open_hash, open_generation."""
+    key = ["audience", "person_id"]
+    held = committed.select(*key, held="payload_hash", held_generation="generation")
+    open_ = unsettled.select(*key, open_op="op", open_hash="payload_hash", open_generation="generation")
+    rows = ibis.union(*(t.select(*key) for t in (desired, held, open_)), distinct=True)
+    for known in (desired.rename(wanted="payload_hash"), held, open_):
+        rows = rows.left_join(known, key).drop("audience_right", "person_id_right")
+    return rows
 
 
 def _desired(target: Target, audiences: Sequence[Audience], memberships: ir.Table, people: ir.Table, reach: ir.Table, consents: ir.Table) -> ir.Table:

@@ -93,16 +93,17 @@ def _planned(
 ) -> ir.Table:
     target = _target(node)
     hashed = keyed_hash(graph.project.pseudonym_key)
-    key = vault.person_id if target.match_key == "person_id" else vault[target.match_key]
-    reach = vault.filter(key.notnull()).select("person_id", reach_hash=hashed(key.cast("string")))
+    known = people if target.match_key == "person_id" else vault
+    key = known[target.match_key]
+    reach = known.filter(key.notnull()).select("person_id", reach_hash=hashed(key.cast("string")))
     clear = [c for c in target.fields.values() if c not in people.columns]
     pseudonyms = vault.select("person_id", **{c: hashed(vault[c]) for c in clear})
     ledger = graph.ledger(target.destination, target.object)
     operations = ibis.memtable(ledger.operations())
     segments = segments_of(graph)
-    committed = ibis.memtable(ledger.committed())
+    committed, unsettled = ibis.memtable(ledger.committed()), ibis.memtable(ledger.unsettled())
     if segments.errors:  # an audience whose definition can't be read stays as the destination holds it
-        committed = committed.filter(committed.audience.isin(list(segments.segments)))
+        committed, unsettled = (rows.filter(rows.audience.isin(list(segments.segments))) for rows in (committed, unsettled))
     return plan(
         target,
         _audiences(segments, node, health),
@@ -111,6 +112,7 @@ def _planned(
         reach=reach,
         consents=consents,
         committed=committed,
+        unsettled=unsettled,
         rejected=operations.filter(operations.state == Verdict.REJECTED.value).select("op_id"),
     )
 

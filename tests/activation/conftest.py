@@ -1,0 +1,170 @@
+"""A small world of persons, a real receiver, and deliveries from one to the other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import ibis
+import pyarrow as pa
+import pytest
+
+from connectors.sandbox.receiver import Receiver, Running, running
+from connectors.types import Context, Verdict
+from connectors.webhook import WebhookDestination
+from seg_assets.activation import Audience, Delivered, Target, deliver, plan
+from seg_assets.activation.deliver import outgoing
+from seg_assets.activation.ledger import Ledger
+from seg_assets.lake import Engine
+from seg_assets.lake.functions import keyed_hash
+from seg_assets.schema.tables import PERSON_CONSENTS, PLAN, VAULT
+
+ENGINE = Engine()
+AS_OF = datetime(2026, 7, 1, tzinfo=UTC)
+SECRET = "a signing key for tests"
+KEY = b"a key for tests"
+
+
+@dataclass
+class World:
+    """Who is in which audience, what is known of them, and what a destination shall be told.
+
+    Args:
+        members: audience to person ids.
+        emails: person to address; persons without one are not in the vault.
+        tiers: person to the one column that is sent along.
+        consents: (person, purpose) that are granted.
+    """
+
+    members: dict[str, set[int]] = field(default_factory=dict)
+    emails: dict[int, str] = field(default_factory=dict)
+    tiers: dict[int, str] = field(default_factory=dict)
+    consents: set[tuple[int, str]] = field(default_factory=set)
+    needs: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    small: set[str] = field(default_factory=set)
+    holdout: set[int] = field(default_factory=set)
+    match_key: str = "email"
+    max_remove: float = 0.2
+
+    @classmethod
+    def of(cls, persons: int, audience: str = "vip") -> World:
+        people = range(1, persons + 1)
+        return cls({audience: set(people)}, {p: f"p{p}.canary@example.org" for p in people})
+
+    def planned(self, ledger: Ledger) -> ibis.Table:
+        """The plan as it rests in the lake between planning and delivery."""
+        operations = table(ledger.operations())
+        pairs = [(p, a) for a, members in self.members.items() for p in members]
+        found = plan(
+            Target("crm", "members", self.match_key, {"tier": "tier"}, self.max_remove),
+            [Audience(a, self.needs.get(a, ()), a in self.small) for a in self.members],
+            memberships=table(
+                pa.table(
+                    {
+                        "person_id": pa.array([p for p, _ in pairs], pa.int64()),
+                        "segment": pa.array([a for _, a in pairs], pa.string()),
+                        "holdout": pa.array([p in self.holdout for p, _ in pairs], pa.bool_()),
+                    }
+                )
+            ),
+            people=self.people(),
+            reach=self._reach(),
+            consents=table(
+                pa.Table.from_pylist(
+                    [{"person_id": p, "purpose": purpose, "granted": True, "since": AS_OF} for p, purpose in self.consents],
+                    PERSON_CONSENTS.schema.to_pyarrow(),
+                )
+            ),
+            committed=table(ledger.committed()),
+            unsettled=table(ledger.unsettled()),
+            rejected=operations.filter(operations.state == "rejected").select("op_id"),
+        )
+        assert found.schema() == PLAN.schema
+        return table(ENGINE.connection.to_pyarrow(found))
+
+    def people(self) -> ibis.Table:
+        everybody = sorted({p for members in self.members.values() for p in members} | set(self.emails) | set(self.tiers))
+        tiers = [self.tiers.get(p) for p in everybody]
+        return table(pa.table({"person_id": pa.array(everybody, pa.int64()), "tier": pa.array(tiers, pa.string())}))
+
+    def vault(self) -> ibis.Table:
+        return table(pa.Table.from_pylist([{"person_id": p, "email": e} for p, e in self.emails.items()], VAULT.schema.to_pyarrow()))
+
+    def _reach(self) -> ibis.Table:
+        source = self.people() if self.match_key == "person_id" else self.vault()
+        return source.select("person_id", reach_hash=keyed_hash(KEY)(source[self.match_key].cast("string")))
+
+    def sendable(self, audience: str = "vip") -> dict[str, dict[str, Any]]:
+        """What the receiver shall hold: match key to fields."""
+        keys = self.emails if self.match_key == "email" else {p: str(p) for p in self.members[audience]}
+        allowed = {p for p in self.members[audience] if all((p, purpose) in self.consents for purpose in self.needs.get(audience, ()))}
+        kept = set() if audience in self.small else allowed - self.holdout
+        return {keys[p]: {"tier": self.tiers.get(p)} for p in kept if p in keys}
+
+    def deliver(self, ledger: Ledger, destination: WebhookDestination, context: Context, planned: ibis.Table | None = None) -> Delivered:
+        planned = self.planned(ledger) if planned is None else planned
+        done = table(ledger.operations())
+        acked = done.filter(done.state == Verdict.ACKED.value).select("op_id")
+        rows = outgoing(planned, acked, self.people(), self.vault(), self.match_key, {"tier": "tier"})
+        return deliver(rows, destination, destination.objects()[0], ledger, context)
+
+
+def table(rows: pa.Table) -> ibis.Table:
+    return ENGINE.from_arrow(rows)
+
+
+def rows_of(expr: ibis.Table) -> list[dict[str, Any]]:
+    return sorted(ENGINE.connection.to_pyarrow(expr).to_pylist(), key=lambda r: (r["audience"], r["person_id"]))
+
+
+@pytest.fixture
+def world() -> Callable[..., World]:
+    return World.of
+
+
+@pytest.fixture
+def operations() -> Callable[..., list[tuple[Any, ...]]]:
+    """A plan as (op, person, why blocked), or the given columns."""
+
+    def of(planned: ibis.Table, columns: Sequence[str] = ("op", "person_id", "blocked")) -> list[tuple[Any, ...]]:
+        return [tuple(row[c] for c in columns) for row in rows_of(planned)]
+
+    return of
+
+
+@pytest.fixture
+def ledger_file(tmp_path: Path) -> Path:
+    return tmp_path / "state" / "ops.sqlite"
+
+
+@pytest.fixture
+def ledger(ledger_file: Path) -> Ledger:
+    return Ledger(f"sqlite:///{ledger_file}", "crm", "members")
+
+
+@pytest.fixture
+def context(tmp_path: Path) -> Context:
+    return Context(AS_OF, tmp_path, tmp_path)
+
+
+@pytest.fixture
+def receiver(tmp_path: Path) -> Receiver:
+    return Receiver(tmp_path / "receiver" / "receiver.db", SECRET, clock=AS_OF.timestamp)
+
+
+@pytest.fixture
+def served(receiver: Receiver) -> Iterator[Running]:
+    with running(receiver) as served:
+        yield served
+
+
+@pytest.fixture
+def webhook() -> Callable[..., WebhookDestination]:
+    def at(url: str, **config: Any) -> WebhookDestination:
+        settings: Mapping[str, Any] = {"url": url, "secret": SECRET, "timeout": 5, "max_batch": 10} | config
+        return WebhookDestination(WebhookDestination.config_model(**settings), AS_OF.timestamp)
+
+    return at
