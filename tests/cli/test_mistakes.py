@@ -56,7 +56,12 @@ def test_a_new_project_overwrites_nothing(project: Path) -> None:
     [
         ("project.yaml", "lake: lake", "lake: [lake", "project.yaml:5:1: not valid YAML: expected ',' or ']'"),
         ("project.yaml", "currency: USD", "curency: USD", "project.yaml:6:1: curency: unknown key; did you mean 'currency'?"),
-        ("project.yaml", "  default_region: US", "  default_regions: US", ":3: identity.default_regions: unknown key; did you mean 'default_region'?"),
+        (
+            "project.yaml",
+            "  default_region: US",
+            "  default_regions: US",
+            ":3: identity.default_regions: unknown key; did you mean 'default_region'?",
+        ),
         ("project.yaml", "quantity: quantity", "quantities: quantity", "'quantities' is not a column of events; did you mean 'quantity'?"),
         ("project.yaml", "nullif(campaign, 'none')", "now()", "columns.campaign_id.sql: the SQL calls now()"),
         ("taxonomy.yaml", "type: string", "type: text", "taxonomy.yaml:3:10: attributes.tier.type: must be one of 'string', 'int64'"),
