@@ -25,7 +25,7 @@ EDITS = {r"\bseg demo\b": "seg demo --customers 200", r"\buv run pytest$": "uv r
 """What is typed here instead: a smaller demo; and these tests can't run all tests, themselves included."""
 
 SERVERS = re.compile(r"(uv run )?(seg ui|dg dev|dagster dev|dagster-webserver|dagster-daemon)\b")
-SECONDS = 300
+SECONDS = 900
 GRAPH = """{ assetNodes { assetKey { path } } workspaceOrError { ... on Workspace { locationEntries { name locationOrLoadError {
     __typename ... on PythonError { message } } } } } }"""
 
@@ -149,7 +149,7 @@ def stop(process: subprocess.Popen) -> None:
     if process.poll() is None:
         os.killpg(process.pid, signal.SIGTERM)
         with suppress(subprocess.TimeoutExpired):
-            process.wait(timeout=20)
+            process.wait(timeout=5)
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
