@@ -17,9 +17,7 @@ from seg_assets.graph import ConnectionNode, Graph, StreamSource
 MINIMUM_SECONDS = 30
 
 
-def build_automation(
-    graph: Graph, jobs: Sequence[dg.UnresolvedAssetJobDefinition]
-) -> tuple[list[dg.SensorDefinition], list[dg.ScheduleDefinition]]:
+def build_automation(graph: Graph, jobs: Sequence[dg.UnresolvedAssetJobDefinition]) -> tuple[list[dg.SensorDefinition], list[dg.ScheduleDefinition]]:
     """A sensor per connection, the automation sensor and the schedule.
 
     Connection sensors only look and report, so they always run. The automation sensor acts on what they report: it is the one switch.
@@ -58,9 +56,7 @@ def _connection_sensor(graph: Graph, node: ConnectionNode) -> dg.SensorDefinitio
         changed = [s for s in node.streams if now[s.definition.name] != known[s.definition.name]]
         if not changed and seen == now:
             return dg.SkipReason(f"nothing new in {', '.join(now)}")
-        events = [
-            dg.AssetMaterialization(graph.asset_key(source_key(s)), metadata={WATERMARK: now[s.definition.name]}) for s in changed
-        ]
+        events = [dg.AssetMaterialization(graph.asset_key(source_key(s)), metadata={WATERMARK: now[s.definition.name]}) for s in changed]
         return dg.SensorResult(asset_events=events, cursor=json.dumps(now))
 
     return watermarks

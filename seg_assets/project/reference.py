@@ -36,7 +36,7 @@ Schema for editors; `seg init DIR` writes a project to start from.
 class _Schema(GenerateJsonSchema):
     """Defaults written the way they are written in YAML; titles only where they say more than the key."""
 
-    def field_title_should_be_set(self, schema: Any) -> bool:  # noqa: ARG002
+    def field_title_should_be_set(self, schema: Any) -> bool:
         return False
 
     def encode_default(self, dft: Any) -> Any:

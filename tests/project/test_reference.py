@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from seg_assets.graph import Graph
 from seg_assets.project.load import demo_path, load_project
 from seg_assets.project.models import ProjectConfig
 from seg_assets.project.reference import project_json_schema, project_reference
-from seg_assets.project.secrets import resolve_secrets
 from seg_assets.schema.docs import schema_page
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -54,15 +54,7 @@ def test_schema_page_shows_every_table_and_word() -> None:
     assert "| channel | `web` | website, desktop web, site |" in page
 
 
-def test_demo_settings_are_what_its_connectors_expect(monkeypatch: pytest.MonkeyPatch) -> None:
-    from connectors.shop.config import ShopConfig
-    from connectors.webhook.destination import WebhookConfig
-
-    config = load_project(demo_path()).config
-    shop = ShopConfig.model_validate(config.connections["shop"].config)
-    assert (shop.customers, shop.seed, str(shop.start), str(shop.end)) == (5000, 7, "2025-07-01", "2026-06-30")
-    monkeypatch.setenv("SEG_DEMO_WEBHOOK_URL", "http://127.0.0.1:8123/audiences")
-    monkeypatch.setenv("SEG_DEMO_WEBHOOK_SECRET", "sixteen characters")
-    webhook = WebhookConfig.model_validate(resolve_secrets(config.destinations["crm_webhook"].config))
-    assert webhook.url == "http://127.0.0.1:8123/audiences"
-    assert config.destinations["crm_webhook"].armed
+def test_demo_settings_are_what_its_connectors_expect() -> None:
+    graph = Graph.of(load_project(demo_path()))
+    assert [(node.name, node.error) for node in (*graph.connections, *graph.destinations)] == [("shop", None), ("crm", None)]
+    assert graph.project.config.destinations["crm"].armed
