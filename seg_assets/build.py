@@ -26,7 +26,12 @@ from seg_assets.project.load import Project, load_project
 
 
 def build_defs(
-    *, project: Project | Path | None = None, registry: Registry | None = None, prefix: Sequence[str] = (), automation: bool = True
+    *,
+    project: Project | Path | None = None,
+    registry: Registry | None = None,
+    prefix: Sequence[str] = (),
+    automation: bool = True,
+    executor: dg.ExecutorDefinition | None = dg.in_process_executor,
 ) -> dg.Definitions:
     """Every asset, check, job, sensor and schedule of a project.
 
@@ -35,15 +40,16 @@ def build_defs(
         registry: connectors to use; None loads all plug-ins.
         prefix: put before asset keys, so that several graphs fit into one code location.
         automation: False leaves sensors and schedules out.
+        executor: how runs execute by default; None leaves that to the location the graph becomes part of.
 
     Raises:
         ProjectError: the project is not valid.
     """
     loaded = project if isinstance(project, Project) else load_project(project)
-    return definitions_of(Graph.of(loaded, registry, prefix), automation=automation)
+    return definitions_of(Graph.of(loaded, registry, prefix), automation=automation, executor=executor)
 
 
-def definitions_of(graph: Graph, *, automation: bool = True) -> dg.Definitions:
+def definitions_of(graph: Graph, *, automation: bool = True, executor: dg.ExecutorDefinition | None = dg.in_process_executor) -> dg.Definitions:
     """The definitions of a graph that is made already."""
     jobs = build_jobs(graph)
     sensors, schedules = build_automation(graph, jobs) if automation else ([], [])
@@ -64,5 +70,5 @@ def definitions_of(graph: Graph, *, automation: bool = True) -> dg.Definitions:
         sensors=sensors,
         schedules=schedules,
         resources={graph.io_manager_key: LakeIOManager(graph)},
-        executor=dg.in_process_executor,
+        executor=executor,
     )

@@ -1,17 +1,19 @@
-"""What Dagster shows about every asset: description, kinds, tags, owners, column schema, lineage. Derived from the schema, written nowhere by hand."""
+"""What Dagster shows about every asset: description, kinds, tags, owners, column schema, lineage. Derived from the schema; origins are in `lineage.py`."""
 
 from __future__ import annotations
 
 import hashlib
-import inspect
+import importlib.util
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
 
 from seg_assets import __version__
 from seg_assets.graph import Graph
+from seg_assets.lineage import lineage, origins_of
 from seg_assets.schema.types import Pii, Table
 
 Assets = list[Any]
@@ -58,7 +60,7 @@ def asset_arguments(
     *,
     description: str | None = None,
     kinds: Collection[str] = ("duckdb", "delta"),
-    code: Sequence[Callable[..., Any]] = (),
+    code: Sequence[Callable[..., Any] | str] = (),
     tags: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """Keyword arguments of `dg.asset` that every asset has.
@@ -69,7 +71,7 @@ def asset_arguments(
         table: its canonical shape; None where the source decides.
         description: default the table's.
         kinds: at most three.
-        code: domain functions that decide the content; their source is the code version.
+        code: domain functions (or names of modules too heavy to import here) that decide the content; their source is the code version.
         tags: further tags.
     """
     layer = key[0]
@@ -77,6 +79,8 @@ def asset_arguments(
     metadata: dict[str, Any] = {"dagster/table_name": "/".join(key), "dagster/uri": graph.lake.uri(tuple(key))}
     if table:
         metadata["dagster/column_schema"] = column_schema(table)
+    if origins := origins_of(graph, tuple(key)):
+        metadata["dagster/column_lineage"] = lineage(graph, origins)
     return {
         "key": graph.asset_key(key),
         "description": description or (table.description if table else None),
@@ -92,15 +96,9 @@ def asset_arguments(
     }
 
 
-def code_version(*functions: Callable[..., Any]) -> str:
-    """Package version and a hash of the modules the functions stand in: changes when, and only when, the code that makes a table does."""
-    sources = sorted({inspect.getsourcefile(f) or "" for f in functions})
-    text = "".join(inspect.getsource(inspect.getmodule(f)) for f in sorted(functions, key=lambda f: f.__qualname__) if inspect.getmodule(f))  # type: ignore[arg-type]
-    return f"{__version__}+{hashlib.blake2b(text.encode(), digest_size=4).hexdigest()}" if sources else __version__
-
-
-def lineage(graph: Graph, columns: Mapping[str, Sequence[tuple[Sequence[str], str]]]) -> dg.TableColumnLineage:
-    """Column lineage: each column to the (table key, column) pairs it comes from."""
-    return dg.TableColumnLineage(
-        {name: [dg.TableColumnDep(asset_key=graph.asset_key(key), column_name=column) for key, column in deps] for name, deps in columns.items()}
-    )
+def code_version(*code: Callable[..., Any] | str) -> str:
+    """Package version and a hash of modules: of those the functions stand in, and of those named. Naming a module does not import it."""
+    modules = sorted({c if isinstance(c, str) else c.__module__ for c in code})
+    origins = [spec.origin for spec in map(importlib.util.find_spec, modules) if spec and spec.origin]
+    digest = hashlib.blake2b(b"".join(Path(origin).read_bytes() for origin in origins), digest_size=4)
+    return f"{__version__}+{digest.hexdigest()}"

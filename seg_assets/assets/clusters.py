@@ -1,16 +1,20 @@
 """clusters/*: who is alike, and what the groups are like."""
 
+import pkgutil
 from collections.abc import Iterator
 
 import dagster as dg
 import ibis.expr.types as ir
 import pyarrow as pa
 
+from seg_assets import clustering
 from seg_assets.graph import Graph
 from seg_assets.metadata import asset_arguments
 from seg_assets.profiles.profiles import people
 from seg_assets.schema.tables import ASSIGNMENTS, ENGAGEMENT, FEATURES, PERSONAS, PROFILES, RFM
 
+CODE = [f"{clustering.__name__}.{module.name}" for module in pkgutil.iter_modules(clustering.__path__)]
+"""Modules that decide the clusters; they import NumPy, so they are only named here."""
 NEXT_ID = "next_cluster_id"
 """Metadata entry with the lowest cluster id never given out: ids do not come back with another meaning."""
 
@@ -23,7 +27,9 @@ def build_cluster_assets(graph: Graph) -> list[dg.AssetsDefinition]:
     @dg.multi_asset(
         name=graph.name("clusters"),
         outs={
-            name: dg.AssetOut(**asset_arguments(graph, table.key, table, kinds=("scikitlearn", "delta"), tags={"stateful": "keeps_cluster_ids"}))
+            name: dg.AssetOut(
+                **asset_arguments(graph, table.key, table, kinds=("scikitlearn", "delta"), code=CODE, tags={"stateful": "keeps_cluster_ids"})
+            )
             for name, table in outputs.items()
         },
         ins={name: dg.AssetIn(graph.asset_key(table.key)) for name, table in inputs.items()},

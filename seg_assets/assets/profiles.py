@@ -6,7 +6,7 @@ import ibis.expr.types as ir
 from seg_assets.as_of import run_as_of
 from seg_assets.graph import Graph
 from seg_assets.identity import with_person
-from seg_assets.metadata import Assets, asset_arguments, lineage
+from seg_assets.metadata import Assets, asset_arguments
 from seg_assets.profiles.activity import activity_daily
 from seg_assets.profiles.consents import person_consents
 from seg_assets.profiles.features import favourites, features
@@ -47,10 +47,7 @@ def build_profile_assets(graph: Graph) -> Assets:
             value=activity_daily(with_person(events, links, key), list(graph.project.taxonomy.events), run_as_of(context, graph))
         )
 
-    feature_arguments = asset_arguments(graph, FEATURES.key, FEATURES, code=[features])
-    feature_arguments["metadata"] |= {"dagster/column_lineage": lineage(graph, _feature_lineage())}
-
-    @dg.asset(**feature_arguments, ins=inputs(activity=ACTIVITY_DAILY, events=EVENTS, links=LINKS))
+    @dg.asset(**asset_arguments(graph, FEATURES.key, FEATURES, code=[features]), ins=inputs(activity=ACTIVITY_DAILY, events=EVENTS, links=LINKS))
     def person_features(context: dg.AssetExecutionContext, activity: ir.Table, events: ir.Table, links: ir.Table) -> dg.MaterializeResult[ir.Table]:
         from seg_assets.report.canvas import as_markdown
         from seg_assets.report.flows import shopping_funnel, shopping_stages
@@ -89,27 +86,3 @@ def build_profile_assets(graph: Graph) -> Assets:
         return dg.MaterializeResult(value=value)
 
     return [consents_per_person, activity, person_features, person_profiles]
-
-
-def _feature_lineage() -> dict[str, list[tuple[tuple[str, ...], str]]]:
-    """Which columns of other tables each feature is computed from."""
-    daily = {
-        "first_event_time": ["first_event_time"],
-        "last_event_time": ["last_event_time"],
-        "tenure_days": ["first_event_time"],
-        "days_since_event": ["last_event_time"],
-        "days_since_order": ["last_order_time"],
-        "avg_order_value": ["revenue", "orders"],
-        "refund_share": ["refunds", "revenue"],
-    }
-    prefixes = {
-        "active_days": "day", "events_": "events", "views_": "n_product_viewed", "adds_": "n_product_added", "orders_": "orders", "revenue_": "revenue",
-        "email_opens": "n_email_opened", "email_clicks": "n_email_clicked",
-    }  # fmt: skip
-    found: dict[str, list[tuple[tuple[str, ...], str]]] = {"person_id": [(LINKS.key, "person_id")]}
-    for name in FEATURES.schema.names:
-        columns = daily.get(name) or [c for p, c in prefixes.items() if name.startswith(p)]
-        if columns:
-            found[name] = [(ACTIVITY_DAILY.key, c) for c in columns]
-    favourite = {"top_category": "category", "categories": "category", "top_channel": "channel"}
-    return found | {name: [(EVENTS.key, column)] for name, column in favourite.items()}

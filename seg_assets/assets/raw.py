@@ -1,6 +1,7 @@
 """raw/<connection>/<stream>: what a source delivered, as delivered, and the source itself as an external asset."""
 
 import dagster as dg
+import pyarrow as pa
 
 from seg_assets.as_of import run_as_of
 from seg_assets.errors import ProjectError
@@ -45,6 +46,8 @@ def _raw(graph: Graph, node: ConnectionNode, stream: StreamSource) -> Assets:
         code=[land],
         tags={"connector": node.config.connector},
     )
+    if stream.definition.schema:
+        arguments["metadata"]["dagster/column_schema"] = _columns(stream.definition.schema)
     arguments["freshness_policy"] = dg.FreshnessPolicy.time_window(fail_window=node.config.freshness)
 
     @dg.asset(**arguments, deps=[graph.asset_key(source_key(stream))], pool=f"{node.config.connector}_{node.name}".replace("-", "_"))
@@ -75,7 +78,7 @@ def _landed(context: dg.AssetExecutionContext, graph: Graph, node: ConnectionNod
     return dg.MaterializeResult(
         metadata={
             "dagster/row_count": commit.rows,
-            "dagster/column_schema": dg.TableSchema([dg.TableColumn(n, str(t)) for n, t in columns.items() if n not in {SLICE, LOADED_AT}]),
+            "dagster/column_schema": _columns(columns.to_pyarrow()),
             "bytes": commit.size,
             "delta_version": commit.version,
             "new_slices": landed.slices,
@@ -84,6 +87,10 @@ def _landed(context: dg.AssetExecutionContext, graph: Graph, node: ConnectionNod
             WATERMARK: watermark,
         }
     )
+
+
+def _columns(schema: pa.Schema) -> dg.TableSchema:
+    return dg.TableSchema([dg.TableColumn(field.name, str(field.type)) for field in schema if field.name not in {SLICE, LOADED_AT}])
 
 
 def _kinds(node: ConnectionNode) -> set[str]:

@@ -8,7 +8,8 @@ import ibis.expr.types as ir
 
 from seg_assets.graph import Graph
 from seg_assets.lake.landing import ROW, rejects_key
-from seg_assets.metadata import Assets, asset_arguments, lineage
+from seg_assets.lineage import lineage
+from seg_assets.metadata import Assets, asset_arguments
 from seg_assets.schema.tables import QUARANTINE, UNIFIED
 from seg_assets.schema.types import Table
 from seg_assets.unify import FromColumn, Unified, unify
