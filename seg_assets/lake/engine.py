@@ -47,6 +47,7 @@ class Engine:
             "temp_directory": str(scratch or Path(tempfile.gettempdir()) / f"seg-spill-{os.getuid()}"),
             "preserve_insertion_order": False,
             "TimeZone": "UTC",
+            "enable_progress_bar": False,  # it goes to standard output, where the answer of `--json` stands
         }
         if threads:
             self._settings["threads"] = threads
