@@ -1,76 +1,214 @@
-"""What the sandbox receiver holds: audiences, their members, and which operations were applied. One SQLite file; no HTTP here."""
+"""What a stand-in holds: records found by any of their keys, lists of members, tokens, effects. One SQLite file each; no HTTP here."""
 
 from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 _SCHEMA = """
-create table if not exists members(audience text, key text, fields text not null, primary key(audience, key)) without rowid;
-create table if not exists audiences(audience text primary key, changed_at text not null);
-create table if not exists applied(op_id text primary key) without rowid;
+create table if not exists records(
+  id integer primary key autoincrement, kind text not null, body text not null, created_at integer not null, changed_at integer not null);
+create index if not exists records_by_change on records(kind, changed_at, id);
+create index if not exists records_by_kind on records(kind, id);
+create table if not exists keys(kind text, name text, value text, id integer, primary key(kind, name, value, id)) without rowid;
+create index if not exists keys_by_id on keys(id);
+create table if not exists listed(list integer, member integer, at integer not null, primary key(list, member)) without rowid;
+create index if not exists listed_by_member on listed(member);
+create table if not exists tokens(token text primary key, kind text not null, client text not null, expires_at real) without rowid;
+create table if not exists effects(seq integer primary key, at integer not null, request text not null, op text not null, target text not null,
+  digest text not null);
+create table if not exists numbers(name text primary key, value integer not null) without rowid;
 """
+_COLUMNS = "id, body, created_at, changed_at"
+
+Index = Callable[[str, Mapping[str, Any]], Iterable[tuple[str, str]]]
+"""Names and values a record of a kind can be found by, worked out from its body."""
+_T = TypeVar("_T")
+
+
+@dataclass
+class Record:
+    """One thing a vendor keeps. Times are Unix milliseconds."""
+
+    kind: str
+    id: int
+    body: dict[str, Any]
+    created_at: int
+    changed_at: int
 
 
 @dataclass(frozen=True)
-class AudienceState:
-    """One audience as the receiver holds it. `changed_at` is ISO 8601, UTC."""
+class Effect:
+    """One change that really happened: what was done to which record or membership, by which request. `digest` stands for the content."""
 
-    audience: str
-    members: int
-    changed_at: str
+    request: str
+    op: str
+    target: str
+    digest: str = ""
 
 
-class MemberStore:
-    """Membership as sets: adding twice or removing what is not there changes nothing; an operation id is applied once, for ever."""
+class Store:
+    """Records by kind. Calls from several threads take turns; a transaction keeps its turn to the end.
 
-    def __init__(self, file: Path) -> None:
-        self._file = file
+    Args:
+        file: made when absent; what is in it survives restarts.
+        index: what records can be found by.
+    """
+
+    def __init__(self, file: Path, index: Index | None = None) -> None:
         file.parent.mkdir(parents=True, exist_ok=True)
-        with self._transaction() as connection:
-            for statement in filter(str.strip, _SCHEMA.split(";")):
-                connection.execute(statement)
+        self._index, self._lock = index, threading.RLock()
+        self._connection = sqlite3.connect(file, timeout=30, isolation_level=None, check_same_thread=False)
+        self._connection.execute("pragma journal_mode = wal")
+        self._connection.execute("pragma synchronous = normal")
+        self._connection.executescript(_SCHEMA)
+        self._last_id: int = self.query("select coalesce(max(seq), 0) from sqlite_sequence where name = 'records'")[0][0]
 
-    def apply(self, operations: Sequence[dict[str, Any]], now: float) -> None:
-        """Applies operations that were not applied before, all or none of them."""
-        at = datetime.fromtimestamp(now, UTC).isoformat(timespec="seconds")
-        with self._transaction() as connection:
-            for operation in operations:
-                if connection.execute("insert or ignore into applied values (?)", (operation["op_id"],)).rowcount == 0:
-                    continue
-                place = (operation["audience"], operation["key"])
-                if operation["op"] == "remove":
-                    connection.execute("delete from members where audience = ? and key = ?", place)
-                else:
-                    fields = json.dumps(operation["fields"], sort_keys=True, ensure_ascii=False)
-                    connection.execute("insert or replace into members values (?, ?, ?)", (*place, fields))
-                connection.execute("insert or replace into audiences values (?, ?)", (operation["audience"], at))
+    def close(self) -> None:
+        """Lets go of the file."""
+        with self._lock:
+            self._connection.close()
 
-    def audiences(self) -> list[AudienceState]:
-        """Every audience that was ever written to, by name."""
-        query = """select a.audience, count(m.key), a.changed_at from audiences a left join members m using (audience)
-                   group by a.audience, a.changed_at order by a.audience"""
-        with self._transaction() as connection:
-            return [AudienceState(*row) for row in connection.execute(query)]
+    def query(self, sql: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """Rows of any statement."""
+        with self._lock:
+            return self._connection.execute(sql, parameters).fetchall()
 
-    def members(self, audience: str) -> dict[str, dict[str, Any]]:
-        """Match key to fields of an audience's members. Personal data."""
-        with self._transaction() as connection:
-            rows = connection.execute("select key, fields from members where audience = ? order by key", (audience,))
-            return {key: json.loads(fields) for key, fields in rows}
+    def run_many(self, sql: str, rows: Iterable[Sequence[Any]]) -> None:
+        """One statement for many rows, all or none."""
+        with self.transaction():
+            self._connection.executemany(sql, rows)
 
     @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
-        connection = sqlite3.connect(self._file, timeout=30, isolation_level=None)
-        try:
-            connection.execute("begin immediate")
-            yield connection
-            connection.execute("commit")
-        finally:
-            connection.close()
+    def transaction(self) -> Iterator[None]:
+        """All or nothing; inside another one it is a part of that."""
+        with self._lock:
+            if self._connection.in_transaction:
+                yield
+                return
+            self._connection.execute("begin immediate")
+            try:
+                yield
+            except BaseException:
+                self._connection.execute("rollback")
+                raise
+            self._connection.execute("commit")
+
+    def attempt(self, work: Callable[[], _T], *, keep: bool) -> _T:
+        """Does the work in a transaction whose changes are kept or forgotten. An exception forgets them."""
+        done: list[_T] = []
+        with suppress(_ForgottenError), self.transaction():
+            done.append(work())
+            if not keep:
+                raise _ForgottenError
+        return done[0]
+
+    def next_number(self, name: str) -> int:
+        """1, 2, 3, ... per name, across restarts."""
+        sql = "insert into numbers values (?, 1) on conflict(name) do update set value = value + 1 returning value"
+        return self.query(sql, (name,))[0][0]
+
+    def make(self, kind: str, body: dict[str, Any], at: int) -> Record:
+        """A new record with an id of its own; `save` keeps it."""
+        with self._lock:
+            self._last_id += 1
+            return Record(kind, self._last_id, body, at, at)
+
+    def save(self, records: Sequence[Record]) -> None:
+        """Keeps records as they are now, and finds them by their present keys only."""
+        sql = "insert into records values (?, ?, ?, ?, ?) on conflict(id) do update set body = excluded.body, changed_at = excluded.changed_at"
+        with self.transaction():
+            self.run_many(sql, ((r.id, r.kind, json.dumps(r.body, ensure_ascii=False), r.created_at, r.changed_at) for r in records))
+            self.run_many("delete from keys where id = ?", ((r.id,) for r in records))
+            if self._index:
+                keys = ((r.kind, name, value, r.id) for r in records for name, value in self._index(r.kind, r.body))
+                self.run_many("insert or ignore into keys values (?, ?, ?, ?)", keys)
+
+    def find(self, kind: str, name: str, values: Iterable[str]) -> dict[str, list[Record]]:
+        """Records that have one of the values as the named key, oldest first."""
+        sql = f"""select k.value, {_COLUMNS.replace("id", "r.id", 1)} from keys k join records r on r.id = k.id
+                  where k.kind = ? and k.name = ? and k.value in (select value from json_each(?)) order by r.id"""
+        found: dict[str, list[Record]] = {}
+        for value, *row in self.query(sql, (kind, name, json.dumps(list(values)))):
+            found.setdefault(value, []).append(_record(kind, row))
+        return found
+
+    def get(self, kind: str, ids: Iterable[int]) -> dict[int, Record]:
+        """Records by id; those that are not there are left out."""
+        sql = f"select {_COLUMNS} from records where kind = ? and id in (select value from json_each(?))"
+        return {row[0]: _record(kind, row) for row in self.query(sql, (kind, json.dumps(list(ids))))}
+
+    def select(
+        self, kind: str, where: str = "true", parameters: Sequence[Any] = (), *, order: str = "id", limit: int = -1, offset: int = 0
+    ) -> list[Record]:
+        """Records of a kind that fulfil a condition in SQL over the columns id, body, created_at, changed_at."""
+        sql = f"select {_COLUMNS} from records where kind = ? and ({where}) order by {order} limit ? offset ?"
+        return [_record(kind, row) for row in self.query(sql, (kind, *parameters, limit, offset))]
+
+    def count(self, kind: str, where: str = "true", parameters: Sequence[Any] = ()) -> int:
+        """How many records of a kind fulfil a condition."""
+        return self.query(f"select count(*) from records where kind = ? and ({where})", (kind, *parameters))[0][0]
+
+    def delete(self, records: Iterable[Record]) -> None:
+        """Forgets records, their keys and their memberships."""
+        ids = [(r.id,) for r in records]
+        with self.transaction():
+            for sql in ("delete from records where id = ?", "delete from keys where id = ?", "delete from listed where member = ?"):
+                self.run_many(sql, ids)
+
+    def list_add(self, list_id: int, members: Iterable[int], at: int) -> list[int]:
+        """Puts records on a list; those that were not on it already, in their order."""
+        before, new = self.listed(list_id, members), []
+        for member in dict.fromkeys(members):
+            if member not in before:
+                new.append(member)
+        self.run_many("insert into listed values (?, ?, ?)", ((list_id, member, at) for member in new))
+        return new
+
+    def list_remove(self, list_id: int, members: Iterable[int]) -> list[int]:
+        """Takes records off a list; those that were on it, in their order."""
+        before = self.listed(list_id, members)
+        gone = [member for member in dict.fromkeys(members) if member in before]
+        self.run_many("delete from listed where list = ? and member = ?", ((list_id, member) for member in gone))
+        return gone
+
+    def listed(self, list_id: int, members: Iterable[int]) -> set[int]:
+        """Which of the records are on the list."""
+        sql = "select member from listed where list = ? and member in (select value from json_each(?))"
+        return {row[0] for row in self.query(sql, (list_id, json.dumps(list(members))))}
+
+    def list_page(self, list_id: int, after: int = 0, limit: int = -1) -> list[tuple[int, int]]:
+        """(record, since) of a list's members with larger ids than `after`, by id."""
+        return [
+            (m, at)
+            for m, at in self.query("select member, at from listed where list = ? and member > ? order by member limit ?", (list_id, after, limit))
+        ]
+
+    def list_size(self, list_id: int) -> int:
+        """How many records are on the list."""
+        return self.query("select count(*) from listed where list = ?", (list_id,))[0][0]
+
+    def effects(self) -> list[Effect]:
+        """Everything that ever changed, in order."""
+        return [Effect(*row) for row in self.query("select request, op, target, digest from effects order by seq")]
+
+    def repeated_effects(self) -> list[Effect]:
+        """Effects that repeat the one before on the same target: the same was done twice though nothing had undone it."""
+        sql = """select request, op, target, digest from (
+                   select *, lag(op || ' ' || digest) over (partition by target order by seq) as before from effects)
+                 where before = op || ' ' || digest order by seq"""
+        return [Effect(*row) for row in self.query(sql)]
+
+
+class _ForgottenError(Exception):
+    """Ends a transaction whose changes are not wanted."""
+
+
+def _record(kind: str, row: Sequence[Any]) -> Record:
+    return Record(kind, row[0], json.loads(row[1]), row[2], row[3])
