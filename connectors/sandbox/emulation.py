@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -153,6 +154,8 @@ class Emulation:
     title: ClassVar[str]
     source: ClassVar[str]
     """Where the facts are from, and their date."""
+    initial_tokens: ClassVar[Sequence[tuple[str, str, str]]] = ()
+    """Kind, text and client of tokens that are good from the start."""
 
     def __init__(self, file: Path, clock: Callable[[], float] = time.time) -> None:
         self.store = self.open_store(file)
@@ -164,6 +167,9 @@ class Emulation:
         self.served = 0
         self.in_flight = 0
         self._start = self.store.next_number("starts")
+        if self._start == 1:
+            for token in self.initial_tokens:
+                self.tokens.plant(*token)
         routes = [Route(e.path, self._route(e), methods=[e.method], name=e.path) for e in self.endpoints()]
         self._router = Router(routes, redirect_slashes=False)
 
@@ -271,6 +277,25 @@ class Emulation:
         rows = ((call.at, e.request, e.op, e.target, e.digest) for e in call.effects)
         self.store.run_many("insert into effects(at, request, op, target, digest) values (?, ?, ?, ?, ?)", rows)
         return response
+
+
+def iso(at: int) -> str:
+    """Unix milliseconds as ISO 8601 in UTC: `2026-01-01T00:00:00.000Z`."""
+    return datetime.fromtimestamp(at / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def instant(text: str) -> int | None:
+    """ISO 8601 as Unix milliseconds (UTC where no zone is given), or None."""
+    try:
+        at = datetime.fromisoformat(text.replace("Z", "+00:00"))
+    except ValueError:
+        return None
+    return millis(at if at.tzinfo else at.replace(tzinfo=UTC))
+
+
+def millis(at: datetime) -> int:
+    """An instant as Unix milliseconds."""
+    return (at - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(milliseconds=1)
 
 
 class _Misbehaving(Response):

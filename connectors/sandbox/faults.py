@@ -78,6 +78,7 @@ class Dial(BaseModel):
     partial: float = Field(default=0, ge=0, le=1, description="every third row fails for now")
     rejected: float = Field(default=0, ge=0, le=1, description="rows refused for good, always the same ones")
     limits: bool = Field(default=True, description="keep to the vendor's rate limits")
+    single_use_refresh: bool = Field(default=False, description="refresh tokens are good once")
     seed: int = Field(default=0, ge=0, description="same seed and requests, same faults")
 
 

@@ -24,7 +24,7 @@ class Statement:
 
 @dataclass(frozen=True)
 class Person:
-    """Somebody a vendor may know. `email` is lower case and unique; what is not known is ""."""
+    """Somebody a vendor may know. `email` is lower case and unique, `phone` is E.164; what is not known is ""."""
 
     email: str
     user_id: str = ""
@@ -70,11 +70,12 @@ def people(customers: int, seed: int) -> list[Person]:
 def _person(email: str, known: Mapping[str, Any], consents: Mapping[str, Statement], attributes: Mapping[str, str]) -> Person:
     words = ("user_id", "phone", "first_name", "last_name", "city", "language", "gender", "birth_date")
     texts = {name: str(known.get(name) or "") for name in words}
-    created = known["created_at"]
+    created, country = known["created_at"], str(known.get("country") or "").upper()
+    texts["phone"] = _phone(texts["phone"], country)
     return Person(
         email,
         **texts,
-        country=str(known.get("country") or "").upper(),
+        country=country,
         created_at=created,
         updated_at=max(created, known.get("updated_at") or created),
         consents=consents,
@@ -111,6 +112,17 @@ def _email(text: Any) -> str:
     email = str(text or "").strip().casefold()
     name, _, domain = email.partition("@")
     return email if name and name != "none" and "." in domain else ""
+
+
+def _phone(text: str, country: str) -> str:
+    """E.164, or "" for what is no number."""
+    import phonenumbers
+
+    try:
+        number = phonenumbers.parse(text, country or None)
+    except phonenumbers.NumberParseException:
+        return ""
+    return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164) if phonenumbers.is_possible_number(number) else ""
 
 
 def _instant(text: Any) -> datetime | None:

@@ -13,6 +13,10 @@ class Tokens:
     def __init__(self, store: Store, name: str) -> None:
         self._store, self._name = store, name
 
+    def plant(self, kind: str, token: str, client: str) -> None:
+        """Makes a token of this very text good, without end."""
+        self._store.query("insert or ignore into tokens values (?, ?, ?, null)", (token, kind, client))
+
     def issue(self, kind: str, client: str, expires_at: float | None = None) -> str:
         """A new token of a kind ("access", "refresh") for a client; without end where `expires_at` (Unix seconds) is None."""
         number = self._store.next_number("tokens")
@@ -26,12 +30,15 @@ class Tokens:
         rows = self._store.query(sql, (token, kind, now))
         return rows[0][0] if rows else None
 
-    def spend(self, kind: str, token: str, now: float) -> str | None:
-        """Like `holder`, and the token is good no more."""
-        client = self.holder(kind, token, now)
-        if client is not None:
-            self._store.query("delete from tokens where token = ?", (token,))
-        return client
+    def refresh(self, token: str, now: float, *, single_use: bool) -> tuple[str, str] | None:
+        """Whose refresh token this is and the one to use from now on: the same, or a new one while this is good no more."""
+        client = self.holder("refresh", token, now)
+        if client is None:
+            return None
+        if not single_use:
+            return client, token
+        self._store.query("delete from tokens where token = ?", (token,))
+        return client, self.issue("refresh", client)
 
     def current(self, kind: str, client: str, now: float) -> tuple[str, float] | None:
         """The client's token that lasts longest, and the seconds it still does."""

@@ -21,6 +21,7 @@ class _LazyGroup(click.Group):
         "table": "Print a table of the lake.",
         "segments": "Check, test, preview and explain segments.",
         "connectors": "List connectors and show what they take.",
+        "sandbox": "Serve stand-ins for vendors on this machine: HubSpot, Salesforce, Braze and others.",
         "schema": "Print the JSON Schema of project.yaml, for editors.",
     }
 
