@@ -134,7 +134,7 @@ class Ledger:
         ops = self._ops()
         query = sa.select(ops.c.state, sa.func.count()).where(ops.c.state != SUPERSEDED).group_by(ops.c.state)
         with self._engine.connect() as connection:
-            return dict(connection.execute(query).tuples().all())
+            return dict(connection.execute(query).all())
 
     def _move(self, connection: sa.Connection, acked: Iterable[Mapping[str, object]]) -> None:
         rows = [

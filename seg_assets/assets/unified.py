@@ -12,7 +12,7 @@ from seg_assets.lineage import lineage
 from seg_assets.metadata import Assets, asset_arguments
 from seg_assets.schema.tables import QUARANTINE, UNIFIED
 from seg_assets.schema.types import Table
-from seg_assets.unify import FromColumn, Unified, unify
+from seg_assets.unify import FromColumn, StreamMapping, quarantined, unify
 
 
 def build_unified_assets(graph: Graph) -> Assets:
@@ -20,9 +20,8 @@ def build_unified_assets(graph: Graph) -> Assets:
     return [*(a for table in UNIFIED.values() for a in _unified(graph, table)), *_quarantine(graph)]
 
 
-def _unify(graph: Graph, table: Table) -> Unified:
-    streams = [(graph.lake.read(s.key, row_number=ROW), s.mapping) for s in graph.streams_to(table.key[1]) if s.mapping]
-    return unify(streams, table, graph.project.taxonomy, graph.conventions)
+def _streams(graph: Graph, table: Table) -> list[tuple[ir.Table, StreamMapping]]:
+    return [(graph.lake.read(s.key, row_number=ROW), s.mapping) for s in graph.streams_to(table.key[1]) if s.mapping]
 
 
 def _unified(graph: Graph, table: Table) -> Assets:
@@ -32,18 +31,18 @@ def _unified(graph: Graph, table: Table) -> Assets:
 
     @dg.asset(**arguments, deps=[graph.asset_key(k) for k in [*(s.key for s in graph.streams_to(table.key[1])), *broken]])
     def unified() -> dg.MaterializeResult[ir.Table]:
-        return dg.MaterializeResult(value=_unify(graph, table).rows)
+        return dg.MaterializeResult(value=unify(_streams(graph, table), table, graph.project.taxonomy, graph.conventions))
 
     return [unified]
 
 
 def _quarantine(graph: Graph) -> Assets:
-    arguments = asset_arguments(graph, QUARANTINE.key, QUARANTINE, code=[unify])
+    arguments = asset_arguments(graph, QUARANTINE.key, QUARANTINE, code=[quarantined])
     streams = [s for c in graph.connections for s in c.streams]
 
     @dg.asset(**arguments, deps=[graph.asset_key(s.key) for s in streams])
     def quarantine() -> dg.MaterializeResult[ir.Table]:
-        parts = [_unify(graph, table).quarantine for table in UNIFIED.values()]
+        parts = [quarantined(_streams(graph, table), table, graph.project.taxonomy, graph.conventions) for table in UNIFIED.values()]
         for stream in streams:
             if graph.lake.exists(rejects_key(stream.key)):
                 parts.append(_rejects(graph.lake.read(rejects_key(stream.key)), "/".join(stream.key[1:])))
@@ -75,9 +74,10 @@ def _markdown(reasons: ir.Table) -> dg.MarkdownMetadataValue:
 def _lineage(graph: Graph, table: Table) -> dg.TableColumnLineage:
     sources: dict[str, list[tuple[tuple[str, ...], str]]] = {c.name: [] for c in table.columns}
     for stream in graph.streams_to(table.key[1]):
-        columns = stream.mapping.columns if stream.mapping else None
+        columns, delivered = stream.mapping.columns if stream.mapping else None, stream.definition.schema
         for name, origins in sources.items():
             origin = columns.get(name) if columns is not None else FromColumn(name)
-            if isinstance(origin, FromColumn) and name not in {"source", "day"}:
+            is_there = isinstance(origin, FromColumn) and (delivered is None or origin.name in delivered.names)
+            if is_there and name not in {"source", "day"}:
                 origins.append((stream.key, origin.name))
     return lineage(graph, sources)

@@ -61,10 +61,12 @@ class StreamMapping:
 def mapped(raw: ir.Table, mapping: StreamMapping, table: Table) -> ir.Table:
     """Raw rows with their canonical columns, not yet typed, beside all columns whose name begins with an underscore.
 
+    A column the stream does not deliver is left out.
+
     Args:
         raw: the raw table.
         mapping: origin of each column.
-        table: the canonical table; columns without an origin are null.
+        table: the canonical table.
 
     Raises:
         MappingError: a column the mapping names is not in the raw table, or an expression does not compile.
@@ -81,20 +83,19 @@ def mapped(raw: ir.Table, mapping: StreamMapping, table: Table) -> ir.Table:
         )
     expressions = {name: origin.sql for name, origin in origins.items() if isinstance(origin, FromSql)}
     computed = _computed(raw, expressions, mapping.source)
-    technical = {c: raw[c] for c in raw.columns if c.startswith("_")}
+    technical = {c: computed[c] for c in raw.columns if c.startswith("_")}
 
-    def value(name: str) -> ir.Value:
-        match origins.get(name):
+    def value(name: str, origin: Origin) -> ir.Value:
+        match origin:
             case FromColumn(column):
-                return computed[column] if column in computed.columns else ibis.null("string")
+                return computed[column]
             case FromValue(constant):
                 return ibis.literal(constant)
             case FromSql():
                 return computed[_computed_name(name)]
-        return ibis.null("string")
 
-    names = [c.name for c in table.columns if c.name not in {"source", "day"}] + list(mapping.extras)
-    return computed.select(**{name: value(name) for name in names}, **{name: computed[name] for name in technical})
+    wanted = [c.name for c in table.columns if c.name not in {"source", "day"}] + list(mapping.extras)
+    return computed.select(**{name: value(name, origins[name]) for name in wanted if name in origins}, **technical)
 
 
 def _same_names(raw: ir.Table, mapping: StreamMapping, table: Table) -> dict[str, Origin]:

@@ -15,7 +15,7 @@ import ibis.expr.types as ir
 from seg_assets.lake.functions import e164, localized
 from seg_assets.schema.tables import IDENTIFIERS
 from seg_assets.schema.taxonomy import IBIS_TYPES, Taxonomy
-from seg_assets.schema.types import Column, Table
+from seg_assets.schema.types import UTC, Column, Table
 from seg_assets.unify.mapping import StreamMapping
 
 EMAIL = r"^[^@\s]+@[^@\s.]+(\.[^@\s.]+)+$"
@@ -110,13 +110,14 @@ class _Typing:
         return ibis.and_(*(v.isnull() for v in values.values())).ifelse(ibis.null("string"), text)
 
     def _value(self, column: Column) -> ir.Value:
-        given = _clean(self.rows[column.name])
-        if isinstance(given.type(), dt.Null) or self._is_constant_null(column.name):
+        given = self._given(column.name)
+        if given is None:
             if column.required:
                 self._problem(column, f"{column.name} is missing", ibis.literal(True))
             return ibis.null(column.dtype)
-        value, expected = self._convert(column, given)
-        self._problem(column, expected, given.notnull() & value.isnull())
+        value, failure = self._convert(column, given)
+        if failure:
+            self._problem(column, failure, given.notnull() & value.isnull())
         if column.required:
             self._problem(column, f"{column.name} is missing", given.isnull())
         for bound, word, breaks in ((column.minimum, "below", lambda v, b: v < b), (column.maximum, "above", lambda v, b: v > b)):
@@ -126,16 +127,19 @@ class _Typing:
                 value = outside.ifelse(ibis.null(column.dtype), value)
         return value
 
-    def _is_constant_null(self, name: str) -> bool:
-        return self.mapping.columns is not None and name not in self.mapping.columns
+    def _given(self, name: str) -> ir.Value | None:
+        """What was delivered in a column, without white space around it; None where nothing ever is."""
+        if name not in self.rows.columns or isinstance(self.rows[name].type(), dt.Null):
+            return None
+        return _clean(self.rows[name])
 
     def _problem(self, column: Column, reason: str, where: ir.BooleanValue) -> None:
         flag = f"_problem_{len(self.problems)}"
         self.problems.append(Problem(column.name, reason, column.required, flag))
         self.flags[flag] = where
 
-    def _convert(self, column: Column, given: ir.Value) -> tuple[ir.Value, str]:
-        """The typed value, and the reason to give where it is null although something was given."""
+    def _convert(self, column: Column, given: ir.Value) -> tuple[ir.Value, str | None]:
+        """The typed value, and the reason to give where it is null although something was given (None: it never is)."""
         special: dict[str, Callable[[ir.Value], tuple[ir.Value, str]]] = {
             "event_type": lambda v: (_spelled(v, self.taxonomy.event_spellings()), "event_type is not in the taxonomy"),
             "attribute": lambda v: (_spelled(v, {a: a for a in self.taxonomy.attributes}), "attribute is not in the taxonomy"),
@@ -151,25 +155,26 @@ class _Typing:
         if column.enum:
             return _spelled(given, self.taxonomy.enum_spellings(column.enum)), f"{column.name} is none of the values of {column.enum}"
         if column.dtype.is_timestamp():
-            return self._instant(given), f"{column.name} is not an ISO 8601 time"
+            return self._instant(given), None if given.type().is_timestamp() else f"{column.name} is not an ISO 8601 time"
         if column.dtype.is_string():
-            return given.cast("string"), f"{column.name} is not text"
+            return given if given.type().is_string() else given.cast("string"), None
         return _number_or_date(given, column.dtype), f"{column.name} is not a valid {_word(column.dtype)}"
 
     def _instant(self, given: ir.Value) -> ir.Value:
         zone = self.mapping.timezone
         if isinstance(given.type(), dt.Timestamp) and given.type().timezone:
-            return given.cast('timestamp("UTC", 6)')
+            return given.cast(UTC)
         if given.type().is_string():
-            local = given.try_cast("timestamp") if zone == "UTC" else localized(given.try_cast("timestamp"), zone)
-            return given.re_search(HAS_ZONE).ifelse(given.try_cast('timestamp("UTC", 6)'), local.cast('timestamp("UTC", 6)'))
+            as_utc = given.try_cast(UTC)
+            return as_utc if zone == "UTC" else given.re_search(HAS_ZONE).ifelse(as_utc, localized(given.try_cast("timestamp"), zone).cast(UTC))
         return localized(given.try_cast("timestamp"), zone)
 
     def _amount(self, given: ir.Value) -> ir.Value:
         amount = given.try_cast("decimal(18, 2)")
-        if self._is_constant_null("currency") or "currency" not in self.rows.columns or isinstance(self.rows.currency.type(), dt.Null):
+        currency = self._given("currency")
+        if currency is None:
             return amount
-        code = _clean(self.rows.currency).cast("string").upper()
+        code = currency.cast("string").upper()
         rates = {self.conventions.currency: 1.0, **self.conventions.fx}
         rate = (
             ibis.cases(*((code == c, ibis.literal(r)) for c, r in rates.items() if c != self.conventions.currency), else_=ibis.null("float64"))
@@ -181,8 +186,8 @@ class _Typing:
 
     def _phone(self, given: ir.StringValue) -> ir.StringValue:
         digits = given.re_replace(r"[\s().\-/]", "").re_replace("^00", "+")
-        country = _clean(self.rows.country).cast("string").upper() if "country" in self.rows.columns else ibis.null("string")
-        national = e164(given, ibis.coalesce(country, ibis.literal(self.conventions.region, "string")))
+        country, region = self._given("country"), ibis.literal(self.conventions.region, "string")
+        national = e164(given, region if country is None else ibis.coalesce(country.cast("string").upper(), region))
         return digits.re_search(INTERNATIONAL).ifelse(digits, national)
 
 

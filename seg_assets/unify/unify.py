@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from functools import reduce
 
 import ibis
@@ -19,23 +18,16 @@ from seg_assets.unify.typing import Conventions, Problem, typed
 
 NEWEST_FIRST = "updated_at"
 """Where a table has this column the newest version of a record wins; elsewhere the first delivery of a row."""
+PLACE = ("source", SLICE, ROW)
+"""Where a row was delivered: unique over all streams."""
 
 
-@dataclass(frozen=True)
-class Unified:
-    """A canonical table and what was left out of it.
-
-    Args:
-        rows: the table's columns; primary key unique.
-        quarantine: columns of `QUARANTINE`; one row per problem.
-    """
-
-    rows: ir.Table
-    quarantine: ir.Table
+Streams = Sequence[tuple[ir.Table, StreamMapping]]
+"""Raw tables with their mappings, all to one canonical table."""
 
 
-def unify(streams: Iterable[tuple[ir.Table, StreamMapping]], table: Table, taxonomy: Taxonomy, conventions: Conventions) -> Unified:
-    """Maps, types, validates and unites streams.
+def unify(streams: Streams, table: Table, taxonomy: Taxonomy, conventions: Conventions) -> ir.Table:
+    """Maps, types and unites streams: the canonical table, its primary key unique.
 
     Args:
         streams: raw tables with their mappings, all to `table`.
@@ -46,27 +38,41 @@ def unify(streams: Iterable[tuple[ir.Table, StreamMapping]], table: Table, taxon
     Raises:
         MappingError: a mapping does not fit what was delivered.
     """
-    good, bad = [], []
-    for raw, mapping in streams:
-        rows, problems = typed(mapped(raw, mapping, table), mapping, table, taxonomy, conventions)
-        good.append(_without_problems(rows, problems, table))
-        bad.append(_problem_rows(rows, problems))
-    if not good:
-        empty = ibis.memtable(table.schema.to_pyarrow().empty_table())
-        return Unified(empty, ibis.memtable(QUARANTINE.schema.to_pyarrow().empty_table()))
-    united = ibis.union(*good) if len(good) > 1 else good[0]
-    return Unified(_distinct(united, table).select(*table.schema.names), reduce(ibis.union, bad))
+    if not streams:
+        return ibis.memtable(table.schema.to_pyarrow().empty_table())
+    candidates = [(mapped(raw, mapping, table), mapping) for raw, mapping in streams]
+
+    def rows_of(candidates: Iterable[tuple[ir.Table, StreamMapping]]) -> ir.Table:
+        return _union(_without_problems(*typed(rows, mapping, table, taxonomy, conventions), table) for rows, mapping in candidates)
+
+    keys = _union(_keys(typed(rows, mapping, table, taxonomy, conventions)[0], table) for rows, mapping in candidates)
+    repeated = keys.group_by("key").aggregate(n=ibis._.count()).filter(ibis._.n > 1).cache()
+    suspects = keys.semi_join(repeated, "key").drop("key").cache()
+    rivals = rows_of((_only(rows, suspects, mapping.source), mapping) for rows, mapping in candidates)
+    losers = _losers(rivals, table).cache()
+    return rows_of(candidates).anti_join(losers, PLACE).select(*table.schema.names)
+
+
+def quarantined(streams: Streams, table: Table, taxonomy: Taxonomy, conventions: Conventions) -> ir.Table:
+    """What of the streams did not become part of the canonical table: columns of `QUARANTINE`, one row per problem. Arguments as for `unify`."""
+    parts = [_problem_rows(*typed(mapped(raw, mapping, table), mapping, table, taxonomy, conventions)) for raw, mapping in streams]
+    return _union(parts) if parts else ibis.memtable(QUARANTINE.schema.to_pyarrow().empty_table())
+
+
+def _union(parts: Iterable[ir.Table]) -> ir.Table:
+    return reduce(ibis.union, parts)
 
 
 def _without_problems(rows: ir.Table, problems: Sequence[Problem], table: Table) -> ir.Table:
-    lost = [rows[p.flag] for p in problems if p.costs_row]
-    kept = rows.filter(~ibis.or_(*lost)) if lost else rows
+    rows = _marked(rows, [p for p in problems if p.costs_row])
+    kept = rows.filter(~rows._marked)
     return kept.select(*table.schema.names, SLICE, ROW).cast(dict(table.schema.items()))
 
 
 def _problem_rows(rows: ir.Table, problems: Sequence[Problem]) -> ir.Table:
     """One quarantine row per problem, from one pass over the rows."""
-    flagged = rows.filter(ibis.or_(*(rows[p.flag] for p in problems)))
+    rows = _marked(rows, problems)
+    flagged = rows.filter(rows._marked)
     numbers = ibis.array([ibis.ifelse(flagged[p.flag], i, ibis.null("int64")) for i, p in enumerate(problems)])
     each = flagged.select("source", slice=flagged[SLICE], row=flagged[ROW], number=numbers.unnest())
     each = each.filter(each.number.notnull())
@@ -83,20 +89,29 @@ def _problem_rows(rows: ir.Table, problems: Sequence[Problem]) -> ir.Table:
     return named.mutate(position=position, stage=ibis.literal("validate")).select(*QUARANTINE.schema.names)
 
 
-def _distinct(rows: ir.Table, table: Table) -> ir.Table:
-    """Rows without those whose primary key another row has too: the newest version stays, or the first delivery.
+def _marked(rows: ir.Table, problems: Iterable[Problem]) -> ir.Table:
+    """With a column that says whether a row has one of the problems.
 
-    Only hashes of keys are grouped over the whole table, so the pass over wide rows meets a small set of losers.
+    Its volatile part is always true; without it the engine computes every column for a filter on it, and then again for the rows that stay.
     """
-    key_hash = reduce(lambda a, b: a + ibis.literal("\x1f") + b, (rows[k] for k in table.primary_key)).hash()
-    repeated = rows.select(h=key_hash).group_by("h").aggregate(n=ibis._.count())
-    repeated = repeated.filter(repeated.n > 1).select("h")
-    suspects = rows.mutate(h=key_hash).semi_join(repeated, "h")
+    return rows.mutate(_marked=ibis.or_(*(rows[p.flag] for p in problems)) & (ibis.random() < 2))
+
+
+def _keys(rows: ir.Table, table: Table) -> ir.Table:
+    """A hash of each row's primary key, and where the row stands. No other column needs to be computed for this."""
+    return rows.select(*PLACE, key=reduce(lambda a, b: a + ibis.literal("\x1f") + b, (rows[k] for k in table.primary_key)).hash())
+
+
+def _only(rows: ir.Table, places: ir.Table, source: str) -> ir.Table:
+    return rows.semi_join(places.filter(places.source == source), [SLICE, ROW])
+
+
+def _losers(rows: ir.Table, table: Table) -> ir.Table:
+    """Places of the rows whose primary key another row has too: the newest version stays, or the first delivery."""
     if NEWEST_FIRST in table.schema:
-        first = [suspects[NEWEST_FIRST].desc(nulls_first=False), suspects[SLICE].desc(), suspects[ROW].desc()]
+        first = [rows[NEWEST_FIRST].desc(nulls_first=False), rows[SLICE].desc(), rows[ROW].desc()]
     else:
-        arrival = [suspects.received_at.asc()] if "received_at" in table.schema else []
-        first = [*arrival, suspects[SLICE].asc(), suspects[ROW].asc()]
-    rank = ibis.row_number().over(group_by=[suspects[k] for k in table.primary_key], order_by=[*first, suspects.source])
-    losers = suspects.mutate(rank=rank).filter(ibis._.rank > 0).select("source", SLICE, ROW)
-    return rows.anti_join(losers, ["source", SLICE, ROW])
+        arrival = [rows.received_at.asc()] if "received_at" in table.schema else []
+        first = [*arrival, rows[SLICE].asc(), rows[ROW].asc()]
+    rank = ibis.row_number().over(group_by=[rows[k] for k in table.primary_key], order_by=[*first, rows.source])
+    return rows.mutate(rank=rank).filter(ibis._.rank > 0).select(*PLACE)

@@ -29,8 +29,8 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def demo(world: Path) -> subprocess.CompletedProcess[str]:
-    environment = {"PATH": os.environ["PATH"], "HOME": str(world / "home"), "TMPDIR": str(world / "tmp"), "PYTHONPATH": os.pathsep.join(sys.path)}
-    command = [sys.executable, "-c", "from seg_assets.cli import main; main()", "demo", "--dir", "shop", "--customers", "150", "--json"]
+    environment = {"PATH": os.environ["PATH"], "HOME": str(world / "home"), "TMPDIR": str(world / "tmp")}
+    command = [Path(sys.executable).with_name("seg"), "demo", "--dir", "shop", "--customers", "150", "--json"]
     return subprocess.run(command, cwd=world / "work", env=environment, capture_output=True, text=True, check=False)
 
 

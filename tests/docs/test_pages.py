@@ -17,6 +17,7 @@ import pytest
 
 from connectors.hookspecs import ENTRY_POINT_GROUP
 from seg_assets.documents import parse_documents
+from seg_assets.lake import Lake
 from seg_assets.project.models import ProjectConfig
 from tests.docs.conftest import DEMO
 from tests.docs.pages import PAGES, Block, blocks
@@ -46,7 +47,9 @@ def test_readme(checkout: Path, demo: Path, shell_in: Callable[[Path], Shell]) -
     data.mkdir(parents=True)
     (data / "orders-2026.csv").write_text("\n".join(["id,ordered_at,customer,total", *orders, "4,2026-04-02,ben,5.00"]) + "\n")
     follow("README.md", shell_in(checkout))
-    assert (checkout / "my-shop" / "lake" / "segments" / "memberships").is_dir()
+    lake = Lake(checkout / "my-shop" / "lake")
+    assert lake.commit(("identity", "persons")).rows == 2
+    assert lake.exists(("segments", "memberships"))
 
 
 def test_contributing(checkout: Path, shell_in: Callable[[Path], Shell]) -> None:

@@ -14,7 +14,7 @@ from seg_assets.errors import MappingError
 from seg_assets.lake import Engine
 from seg_assets.schema.tables import CONTACTS, EVENTS, UNIFIED
 from seg_assets.schema.taxonomy import default_taxonomy
-from seg_assets.unify import FromColumn, FromSql, FromValue, StreamMapping, unify
+from seg_assets.unify import FromColumn, FromSql, FromValue, StreamMapping, quarantined, unify
 from seg_assets.unify.typing import Conventions
 
 ENGINE = Engine()
@@ -27,8 +27,8 @@ def raw(**columns: list[Any]) -> ibis.Table:
 
 
 def run(table: ibis.Table, mapping: StreamMapping, **conventions: Any) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    unified = unify([(table, mapping)], UNIFIED[mapping.to], default_taxonomy(), Conventions(**conventions))
-    rows, quarantine = (ENGINE.connection.to_pyarrow(t).to_pylist() for t in (unified.rows, unified.quarantine))
+    arguments = ([(table, mapping)], UNIFIED[mapping.to], default_taxonomy(), Conventions(**conventions))
+    rows, quarantine = (ENGINE.connection.to_pyarrow(made(*arguments)).to_pylist() for made in (unify, quarantined))
     key = UNIFIED[mapping.to].primary_key
     return sorted(rows, key=lambda r: [r[k] for k in key]), sorted(quarantine, key=lambda r: (r["position"], r["reason"]))
 
@@ -206,6 +206,5 @@ def test_rows_in_are_rows_out_plus_duplicates_plus_quarantined_rows() -> None:
 
 
 def test_no_stream_makes_an_empty_table_with_its_schema() -> None:
-    unified = unify([], CONTACTS, default_taxonomy(), Conventions())
-    assert unified.rows.schema() == CONTACTS.schema
-    assert unify([], EVENTS, default_taxonomy(), Conventions()).rows.count().execute() == 0
+    assert unify([], CONTACTS, default_taxonomy(), Conventions()).schema() == CONTACTS.schema
+    assert quarantined([], CONTACTS, default_taxonomy(), Conventions()).count().execute() == 0
