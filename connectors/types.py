@@ -7,6 +7,7 @@ authors import these names from `seg_assets.sdk`.
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -111,6 +112,28 @@ class Page:
     rejects: Sequence[Reject] = ()
 
 
+class Clock(Protocol):
+    """The time of day, and waiting. Tests give one that does not wait."""
+
+    def now(self) -> float:
+        """Unix seconds."""
+        ...
+
+    def sleep(self, seconds: float) -> None:
+        """Returns after so many seconds."""
+        ...
+
+
+class SystemClock:
+    """This machine's clock."""
+
+    def now(self) -> float:
+        return time.time()
+
+    def sleep(self, seconds: float) -> None:
+        time.sleep(seconds)
+
+
 @dataclass(frozen=True)
 class Context:
     """What the graph hands to a connector for one call.
@@ -120,6 +143,8 @@ class Context:
         log: for progress and warnings; no secrets, no personal data.
         root: folder the paths a connector reads start from (the project's folder); may be read-only.
         home: folder the files a connector keeps start from (where the lake is); `root` where none is given.
+        clock: for signatures, rate limits and waiting; never for data.
+        deadline: instant after which nothing is waited for; None: no such instant.
         scratch: a folder for temporary files, removed after the run.
     """
 
@@ -128,6 +153,8 @@ class Context:
     scratch: Path
     log: logging.Logger = field(default_factory=lambda: logging.getLogger("connectors"))
     home: Path | None = None
+    clock: Clock = field(default_factory=SystemClock)
+    deadline: datetime | None = None
 
 
 @runtime_checkable
@@ -188,10 +215,35 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True)
 class Outcome:
-    """The destination's answer to one operation. `reason` is safe to store: no personal data, no body."""
+    """The destination's answer to one operation.
+
+    Args:
+        verdict: what became of it.
+        reason: why; safe to store: no personal data, no body.
+        not_before: for RETRY: the instant before which sending again is useless (UTC), if the destination named one.
+    """
 
     verdict: Verdict
     reason: str = ""
+    not_before: datetime | None = None
+
+
+class Idempotency(StrEnum):
+    """What sending the same operation again does."""
+
+    ABSOLUTE = "A"
+    """Nothing: it states how things shall be (an upsert, membership of a set)."""
+    DEDUPLICATED = "B"
+    """Nothing: the destination knows it by its id."""
+    READ_BACK = "C"
+    """It may double, but whether it took effect can be read back."""
+    APPEND = "D"
+    """It doubles, and nobody can tell."""
+
+    @property
+    def may_repeat(self) -> bool:
+        """Whether it may be sent again when nobody knows if it took effect."""
+        return self in {Idempotency.ABSOLUTE, Idempotency.DEDUPLICATED}
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The `webhook` destination: what is sent, and what an answer means for each operation. The wire is in `connectors.http`.
+"""The `webhook` destination: what is sent. How it is sent, and what an answer means, is in `http.yaml`.
 
 Request: POST of canonical JSON {"object", "operations": [{"op_id", "op", "audience", "key", "fields"}]}, signed, with an `Idempotency-Key`.
 Answer: 2xx and {"outcomes": {op_id: {"verdict": "acked" | "rejected", "reason": code word}}}. An operation is an absolute statement ("is a member
@@ -7,26 +7,23 @@ with these fields", "is no member"), so a receiver may apply it any number of ti
 
 from __future__ import annotations
 
-import hashlib
 import json
-import re
-import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from functools import cached_property
+from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from pydantic import Field, SecretStr, field_validator
 
-from connectors.errors import ConfigError, DestinationError
-from connectors.http import Ambiguous, Answered, NeverSent, checked_url, post_json, retry_after
-from connectors.types import Config, ConnectorMeta, Context, ObjectDef, Operation, Outcome, Verdict
-from connectors.webhook.signature import HEADER, sign
+from connectors.errors import ConfigError
+from connectors.http import Api, Row, deliver_rows, load_spec
+from connectors.http.client import checked_url
+from connectors.types import Config, ConnectorMeta, Context, ObjectDef, Operation, Outcome, SystemClock, Verdict
 
 OBJECT = "members"
-_CODE = re.compile(r"[a-z][a-z0-9_]{0,39}")
-_NOT_NOW = {429, 503}
-_REFUSED = {401: "our signature", 403: "our signature", 404: "the address", 405: "the address", 410: "the address"}
 
 
 class WebhookConfig(Config):
@@ -57,8 +54,8 @@ class WebhookDestination:
     )
     config_model: ClassVar[type[Config]] = WebhookConfig
 
-    def __init__(self, config: WebhookConfig, clock: Callable[[], float] = time.time) -> None:
-        """`clock` gives the Unix time requests are signed with."""
+    def __init__(self, config: WebhookConfig, clock: Callable[[], float] | None = None) -> None:
+        """`clock` gives the Unix time requests are signed with; default: the context's clock."""
         self._config, self._clock = config, clock
 
     def objects(self) -> Sequence[ObjectDef]:
@@ -68,71 +65,35 @@ class WebhookDestination:
         if object != OBJECT:
             raise ConfigError(f"the webhook destination has no object {object!r}", hint=f"use {OBJECT!r}")
         outcomes: dict[str, Outcome] = {}
-        texts: list[str] = []
-        sent: list[Operation] = []
+        rows: list[Row] = []
         for operation in batch:
             try:
-                texts.append(_text(operation))
-                sent.append(operation)
+                rows.append(Row(operation.op_id, _text(operation), key=operation.op_id, person=operation.key))
             except (TypeError, ValueError):
                 outcomes[operation.op_id] = Outcome(Verdict.REJECTED, "a value can't be written as JSON")
-        if sent:
-            outcomes |= self._send(f'{{"object":{json.dumps(object)},"operations":[{",".join(texts)}]}}'.encode(), sent)
+        if self._clock:
+            context = replace(context, clock=_SignedAt(self._clock))
+        envelope = (f'{{"object":{json.dumps(object)},"operations":[', "]}")
+        outcomes |= deliver_rows(self._api, "deliver", rows, context, envelope=envelope)
         context.log.info("webhook: %d operations, %d acked", len(batch), sum(o.verdict is Verdict.ACKED for o in outcomes.values()))
         return outcomes
 
-    def _send(self, body: bytes, sent: Sequence[Operation]) -> Mapping[str, Outcome]:
-        ids = hashlib.blake2b("\n".join(operation.op_id for operation in sent).encode(), digest_size=16).hexdigest()
-        headers = {HEADER: sign(self._config.secret.get_secret_value(), body, int(self._clock())), "Idempotency-Key": ids}
-        match post_json(self._config.url, body, headers, timeout=self._config.timeout):
-            case NeverSent(reason):
-                raise DestinationError(f"the webhook can't be reached: {reason}", hint="nothing of this batch was sent")
-            case Ambiguous(reason):
-                return _all(sent, Verdict.IN_DOUBT, f"no answer: {reason}")
-            case Answered() as answer:
-                return self._read(answer, sent)
-
-    def _read(self, answer: Answered, sent: Sequence[Operation]) -> Mapping[str, Outcome]:
-        status = answer.status
-        if 200 <= status < 300:
-            stated = _stated(answer.body)
-            return {operation.op_id: _outcome(stated.get(operation.op_id), operation) for operation in sent}
-        if status in _NOT_NOW:
-            wait = retry_after(answer.headers, self._clock())
-            return _all(sent, Verdict.RETRY, f"http {status}" + (f", retry after {wait} s" if wait is not None else ""))
-        if status in _REFUSED:
-            raise ConfigError(f"the webhook refuses {_REFUSED[status]} (http {status})", hint="check `secret` and `url`")
-        if 300 <= status < 400:
-            raise ConfigError(f"the webhook answers with a redirect (http {status}), which is not followed", hint="set `url` to the final address")
-        if 400 <= status < 500:
-            hint = "lower `max_batch`" if status == 413 else "the receiver's log knows why"
-            raise DestinationError(f"the webhook refuses the whole batch (http {status})", hint=hint)
-        return _all(sent, Verdict.IN_DOUBT, f"http {status}")
+    @cached_property
+    def _api(self) -> Api:
+        config = self._config
+        changes = {"base_url": config.url, "timeout": config.timeout, "endpoints": {"deliver": {"max_rows": config.max_batch}}}
+        spec = load_spec(Path(__file__).with_name("http.yaml"), **changes)
+        return Api(spec, {"signing_key": config.secret.get_secret_value()}, name="the webhook")
 
 
-def _all(sent: Sequence[Operation], verdict: Verdict, reason: str) -> dict[str, Outcome]:
-    return {operation.op_id: Outcome(verdict, reason) for operation in sent}
+@dataclass(frozen=True)
+class _SignedAt(SystemClock):
+    """This machine's clock, but another time of day."""
 
+    time: Callable[[], float]
 
-def _stated(body: bytes | None) -> Mapping[str, Any]:
-    """What the answer says per operation; nothing where it can't be understood."""
-    try:
-        answer = json.loads(body or b"")
-    except (ValueError, RecursionError):
-        return {}
-    outcomes = answer.get("outcomes") if isinstance(answer, dict) else None
-    return outcomes if isinstance(outcomes, dict) else {}
-
-
-def _outcome(stated: Any, operation: Operation) -> Outcome:
-    verdict = stated.get("verdict") if isinstance(stated, dict) else None
-    if verdict == "acked":
-        return Outcome(Verdict.ACKED)
-    if verdict != "rejected":
-        return Outcome(Verdict.IN_DOUBT, "the answer does not say what became of this operation")
-    reason = stated.get("reason")
-    is_code = isinstance(reason, str) and _CODE.fullmatch(reason) and operation.key.casefold() not in reason
-    return Outcome(Verdict.REJECTED, f"receiver: {reason}" if is_code else "rejected; the receiver's reason is not a code word and was not kept")
+    def now(self) -> float:
+        return self.time()
 
 
 def _text(operation: Operation) -> str:

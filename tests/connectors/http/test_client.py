@@ -1,4 +1,4 @@
-"""One POST and what is known after it, against servers that misbehave below HTTP."""
+"""One exchange and what is known after it, against servers that misbehave below HTTP."""
 
 import socket
 import threading
@@ -7,9 +7,7 @@ from contextlib import contextmanager
 import pytest
 
 from connectors.errors import ConfigError
-from connectors.http import Ambiguous, Answered, NeverSent, post_json, retry_after
-
-NOW = 1_767_225_600
+from connectors.http.client import Ambiguous, Answered, Client, NeverSent
 
 
 @contextmanager
@@ -30,7 +28,7 @@ def server(answer):
 
 
 def post(url, **options):
-    return post_json(url, b"{}", {}, **({"timeout": 5} | options))
+    return Client(**({"timeout": 5} | options)).exchange("POST", url, {}, b"{}")
 
 
 def test_an_answer_has_status_headers_and_body():
@@ -70,7 +68,7 @@ def test_a_server_that_stays_silent_is_ambiguous():
 
 def test_something_that_is_not_http_is_ambiguous():
     with server(lambda c: c.sendall(b"SSH-2.0-x\r\n")) as url:
-        assert post(url) == Ambiguous("remote protocol error")
+        assert isinstance(post(url), Ambiguous)
 
 
 def test_a_body_that_breaks_off_keeps_the_status():
@@ -107,23 +105,16 @@ def test_an_unusable_url_is_a_configuration_error_that_does_not_repeat_it(url):
     assert "canary" not in str(error.value)
 
 
-@pytest.mark.parametrize(
-    ("text", "seconds"),
-    [
-        ("0", 0),
-        ("120", 120),
-        ("99999999999999999999", 86_400),
-        ("Thu, 01 Jan 2026 00:01:00 GMT", 60),
-        ("Wed, 31 Dec 2025 00:00:00 GMT", 0),
-        ("Fri, 01 Jan 2100 00:00:00 GMT", 86_400),
-        ("-5", None),
-        ("soon", None),
-        ("", None),
-    ],
-)
-def test_retry_after_knows_seconds_and_dates_and_no_nonsense(text, seconds):
-    assert retry_after({"retry-after": text}, NOW) == seconds
+def test_a_header_that_can_not_be_written_is_a_configuration_error(httpserver):
+    with pytest.raises(ConfigError) as error:
+        Client().exchange("GET", httpserver.url_for("/"), {"X": "canary\r\nY: 1"})
+    assert "canary" not in str(error.value)
 
 
-def test_retry_after_is_none_where_nothing_is_said():
-    assert retry_after({}, NOW) is None
+def test_connections_are_reused(httpserver):
+    httpserver.expect_request("/").respond_with_data("ok")
+    client = Client()
+    for _ in range(3):
+        assert isinstance(client.exchange("GET", httpserver.url_for("/"), {}), Answered)
+    client.close()
+    assert isinstance(client.exchange("GET", httpserver.url_for("/"), {}), Answered)

@@ -1,0 +1,162 @@
+"""From operations to outcomes over one endpoint: batches within the vendor's limits, halves where a batch fails as a whole, one outcome per operation.
+
+A row the answer does not speak of is in doubt, unless the endpoint states that silence means success.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from connectors.errors import ConfigError, DestinationError
+from connectors.http.api import Api, Reply
+from connectors.http.rules import Action, RowAnswer
+from connectors.types import Context, Outcome, Verdict
+
+
+@dataclass(frozen=True)
+class Row:
+    """An operation as it goes over the wire.
+
+    Args:
+        op_id: which operation it is.
+        text: its JSON text.
+        key: the vendor's word for this row, by which answers name it; None: they name its place.
+        unique: rows with the same value never share a batch; default `key`.
+        person: text that names a person; a vendor's code that holds it is not kept.
+    """
+
+    op_id: str
+    text: str
+    key: str | None = None
+    unique: str | None = None
+    person: str = ""
+
+
+def deliver_rows(
+    api: Api, endpoint: str, rows: Sequence[Row], context: Context, *, envelope: tuple[str, str] = ("[", "]"), **given: Any
+) -> dict[str, Outcome]:
+    """Sends rows to an endpoint.
+
+    Args:
+        api: the vendor.
+        endpoint: name in its spec; `max_rows` and `max_bytes` limit a call.
+        rows: what to send, in order.
+        context: of the run.
+        envelope: JSON text before and after the rows, which are separated by commas.
+        given: further arguments of `Api.call`, such as `path`.
+
+    Returns:
+        An outcome per op_id.
+
+    Raises:
+        ConfigError: credentials, permissions or address are wrong, and nothing was sent.
+        DestinationError: the vendor can't be reached or refuses everything, and nothing was sent.
+    """
+    limits = api.spec.endpoints[endpoint]
+    outcomes: dict[str, Outcome] = {}
+    queue = list(_batches(rows, limits.max_rows, limits.max_bytes, envelope, outcomes))[::-1]
+    sent = False
+    while queue:
+        batch = queue.pop()
+        body = f"{envelope[0]}{','.join(row.text for row in batch)}{envelope[1]}".encode()
+        headers = {limits.idempotency_header: _digest(batch)} if limits.idempotency_header else {}
+        reply = api.call(endpoint, context, body=body, headers=headers, **given)
+        if reply.action is Action.SPLIT and len(batch) > 1:
+            middle = len(batch) // 2
+            queue += [batch[middle:], batch[:middle]]
+        elif reply.action in {Action.FAIL_CONFIG, Action.FAIL_PERMANENT, Action.RETRY}:
+            if not sent and (reply.action is not Action.RETRY or reply.unreachable):
+                raise _error(api.name, endpoint, reply)
+            rest = [row for later in (batch, *queue) for row in later]
+            return outcomes | _all(rest, Outcome(Verdict.RETRY, reply.reason, _instant(reply.not_before)))
+        else:
+            sent = True
+            outcomes |= _read(batch, reply)
+    return outcomes
+
+
+def _batches(
+    rows: Sequence[Row], max_rows: int | None, max_bytes: int | None, envelope: tuple[str, str], outcomes: dict[str, Outcome]
+) -> Iterator[list[Row]]:
+    """Batches within the limits; rows that fit into none are rejected."""
+    around = len("".join(envelope).encode())
+    batch: list[Row] = []
+    size, held = around, set[str]()
+    for row in rows:
+        bytes_ = len(row.text.encode()) + 1
+        unique = row.unique if row.unique is not None else row.key
+        if max_bytes and around + bytes_ - 1 > max_bytes:
+            outcomes[row.op_id] = Outcome(Verdict.REJECTED, f"larger than the {max_bytes:,} bytes a request may have")
+            continue
+        if batch and ((max_rows and len(batch) >= max_rows) or (max_bytes and size + bytes_ - 1 > max_bytes) or unique in held):
+            yield batch
+            batch, size, held = [], around, set()
+        batch.append(row)
+        size += bytes_
+        if unique is not None:
+            held.add(unique)
+    if batch:
+        yield batch
+
+
+def _read(batch: Sequence[Row], reply: Reply) -> dict[str, Outcome]:
+    match reply.action:
+        case Action.SPLIT | Action.SKIP_ROW:
+            return _all(batch, Outcome(Verdict.REJECTED, reply.reason))
+        case Action.IN_DOUBT:
+            return _all(batch, Outcome(Verdict.IN_DOUBT, reply.reason))
+    by_key: dict[str | int, Row] = {row.key if row.key is not None else place: row for place, row in enumerate(batch)}
+    named: dict[str, Outcome] = {}
+    strangers = False
+    for answer in reply.rows:
+        row = by_key.get(answer.key)
+        if row is None:
+            strangers = True
+        elif row.op_id not in named or named[row.op_id].verdict is Verdict.ACKED:  # of two answers the worse one counts
+            named[row.op_id] = Outcome(answer.verdict, _reason(answer, row))
+    silence = reply.endpoint is not None and reply.endpoint.silence == "acked" and not strangers
+    unnamed = Outcome(Verdict.ACKED) if silence else Outcome(Verdict.IN_DOUBT, "the answer does not say what became of this operation")
+    return {row.op_id: named.get(row.op_id, unnamed) for row in batch}
+
+
+def _reason(answer: RowAnswer, row: Row) -> str:
+    if answer.verdict is Verdict.ACKED:
+        return ""
+    private = row.person.casefold()
+    return answer.code if answer.code and not (private and private in answer.code.casefold()) else "the vendor gives no code word for why"
+
+
+def _digest(batch: Sequence[Row]) -> str:
+    return hashlib.blake2b("\n".join(row.op_id for row in batch).encode(), digest_size=16).hexdigest()
+
+
+def _all(rows: Sequence[Row], outcome: Outcome) -> dict[str, Outcome]:
+    return {row.op_id: outcome for row in rows}
+
+
+def _error(name: str, endpoint: str, reply: Reply) -> ConfigError | DestinationError:
+    if reply.action is Action.FAIL_CONFIG:
+        return ConfigError(f"{name} ({endpoint}): {reply.reason}", hint="check the credentials, their permissions and the address")
+    if reply.unreachable:
+        return DestinationError(f"{name} {reply.reason}", hint="nothing of this batch was sent")
+    return DestinationError(f"{name} ({endpoint}) refuses the whole batch: {reply.reason}", hint="nothing of this batch was applied")
+
+
+def _instant(at: float | None) -> datetime | None:
+    return datetime.fromtimestamp(at, UTC) if at is not None else None
+
+
+def as_outcome(reply: Reply) -> Outcome:
+    """What a call that concerns a single operation, or all of its batch alike, means for it."""
+    match reply.action:
+        case Action.OK:
+            return Outcome(Verdict.ACKED)
+        case Action.RETRY:
+            return Outcome(Verdict.RETRY, reply.reason, _instant(reply.not_before))
+        case Action.IN_DOUBT | Action.ROW_ERRORS:
+            return Outcome(Verdict.IN_DOUBT, reply.reason)
+    return Outcome(Verdict.REJECTED, reply.reason)

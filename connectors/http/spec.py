@@ -1,0 +1,154 @@
+"""`HttpSpec`: everything there is to know about talking to one vendor, as data. Read from the `http.yaml` beside a connector.
+
+Every limit states where it was read and when, and can be overridden per account. Acting on it is the other modules' business.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import re
+from collections.abc import Mapping
+from datetime import date
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+
+from connectors.http.auth import Auth, NoAuth
+from connectors.http.client import checked_url
+from connectors.http.paging import Paging
+from connectors.http.rules import Condition, RowAnswers, Rule
+from connectors.types import Idempotency
+
+_UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86_400}
+
+
+def seconds(value: Any) -> float:
+    """Seconds of a number or of a text such as "10s", "1m" or "1d"."""
+    if isinstance(value, str) and (match := re.fullmatch(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)", value)):
+        return float(match[1]) * _UNITS[match[2]]
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return float(value)
+    raise ValueError("write a duration as 500ms, 10s, 1m, 1h or 1d")
+
+
+Duration = Annotated[float, BeforeValidator(seconds), Field(gt=0)]
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class WindowSpec(_Model):
+    """A limit per time."""
+
+    n: float = Field(gt=0, description="Calls (or weight) allowed.")
+    per: Duration = Field(description="Length of the window, e.g. 10s.")
+    remaining: str | None = Field(None, description="Header with what is left.")
+    reset: str | None = Field(None, description="Header with when it is full again: seconds, an instant, or a date.")
+
+
+class BudgetSpec(_Model):
+    """Limits that a group of calls shares."""
+
+    match: str = Field("*", description="Paths it applies to; * stands for anything.")
+    windows: tuple[WindowSpec, ...] = Field(min_length=1, description="All of them hold at once.")
+    source: str = Field(description="Where the limit was read.")
+    read_on: date = Field(description="When it was read.")
+
+    def covers(self, path: str) -> bool:
+        """Whether calls of a path are counted."""
+        return fnmatch.fnmatchcase(path, self.match)
+
+
+class Retrying(_Model):
+    """How often and how long to try again before the operation is put off."""
+
+    attempts: int = Field(5, ge=1, le=20, description="Times a request is sent at most.")
+    backoff: Duration = Field(0.5, description="First wait where the vendor does not say; doubles each time.")
+    longest_backoff: Duration = Field(60.0, description="Longest such wait.")
+    patience: Duration = Field(60.0, description="A longer wait is not waited for: the operation is put off.")
+
+
+class Endpoint(_Model):
+    """One call the vendor offers."""
+
+    method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"] = "GET"
+    path: str = Field(pattern=r"^(/.*)?$", description="Below base_url; {name} is filled in. Empty: base_url itself.")
+    query: dict[str, str] = Field(default_factory=dict, description="Sent with every call.")
+    idempotency: Idempotency | None = Field(None, description="What repeating does; default A for GET, D for the rest.")
+    idempotency_header: str | None = Field(None, description="Header that names the operations of a call, so that the vendor knows a repetition.")
+    weight: float = Field(1, ge=0, description="What a call costs of its budgets.")
+    max_rows: int | None = Field(None, ge=1, description="Rows per call.")
+    max_bytes: int | None = Field(None, ge=1, description="Bytes of a request's body.")
+    rules: tuple[Rule, ...] = Field((), description="Tried before the vendor's.")
+    success_when: Condition | None = Field(None, description="Must hold before a 2xx counts; default the vendor's.")
+    rows: tuple[RowAnswers, ...] = Field((), description="Where the answer speaks of single rows.")
+    silence: Literal["in_doubt", "acked"] = Field("in_doubt", description="What became of rows that a successful answer does not speak of.")
+    paging: Paging | None = Field(None, description="How to get the next page.")
+
+    @property
+    def repeating(self) -> Idempotency:
+        """What sending it again does."""
+        return self.idempotency or (Idempotency.ABSOLUTE if self.method == "GET" else Idempotency.APPEND)
+
+
+class HttpSpec(_Model):
+    """A vendor's HTTP interface."""
+
+    base_url: str = Field(description="https address all paths are below.")
+    hosts: tuple[str, ...] = Field((), description="Other hosts that tokens or next links may lead to; * stands for anything but a dot.")
+    auth: Auth = Field(default_factory=NoAuth, description="How requests are authorised.")
+    headers: dict[str, str] = Field(default_factory=dict, description="Sent with every request.")
+    timeout: Duration = Field(30.0, description="For connecting, sending, and each wait for a part of the answer.")
+    max_answer: int = Field(64 << 20, ge=1024, description="Bytes of an answer that are read.")
+    retry: Retrying = Retrying.model_validate({})
+    budgets: dict[str, BudgetSpec] = Field(default_factory=dict, description="Limits per time, by name.")
+    rules: tuple[Rule, ...] = Field((), description="In order; the first that fits decides.")
+    success_when: Condition | None = Field(None, description="Must hold before a 2xx counts as success.")
+    endpoints: dict[str, Endpoint] = Field(default_factory=dict)
+
+    @field_validator("base_url")
+    @classmethod
+    def _allowed(cls, url: str) -> str:
+        return checked_url(url)
+
+    @model_validator(mode="after")
+    def _budgets_apply(self) -> HttpSpec:
+        paths = [endpoint.path for endpoint in self.endpoints.values()]
+        for name, budget in self.budgets.items():
+            if paths and not any(budget.covers(path) for path in paths):
+                raise ValueError(f"budget {name!r} covers no endpoint")
+        return self
+
+    def reaches(self, host: str) -> bool:
+        """Whether requests, and with them credentials, may go to a host."""
+        from urllib.parse import urlsplit
+
+        own = urlsplit(self.base_url).hostname
+        patterns = (re.escape(allowed).replace(r"\*", "[^.]+") for allowed in self.hosts)
+        return host == own or any(re.fullmatch(pattern, host, re.IGNORECASE) for pattern in patterns)
+
+    def with_overrides(self, changes: Mapping[str, Any]) -> HttpSpec:
+        """The same with an account's own settings, merged key by key: e.g. {"budgets": {"burst": {"windows": [...]}}}.
+
+        Raises:
+            pydantic.ValidationError: the result is not valid.
+        """
+        return HttpSpec.model_validate(_merged(self.model_dump(by_alias=True, exclude_unset=True), changes))
+
+
+def load_spec(file: Path, **changes: Any) -> HttpSpec:
+    """The spec in a YAML file, with settings that differ."""
+    import yaml
+
+    content = yaml.safe_load(file.read_text(encoding="utf-8"))
+    return HttpSpec.model_validate(_merged(content, changes))
+
+
+def _merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for key, value in changes.items():
+        held = merged.get(key)
+        merged[key] = _merged(held, value) if isinstance(held, Mapping) and isinstance(value, Mapping) else value
+    return merged
