@@ -92,7 +92,7 @@ class HubSpot(Emulation):
 
     def admit(self, call: Call) -> None:
         self._own = self.store.select("property")
-        token = call.header("authorization").removeprefix("Bearer ")
+        token = call.bearer
         if not (self.tokens.holder("key", token, call.now) or self.tokens.holder("access", token, call.now)):
             known = token.startswith("sandbox-hubspot-access")
             words = "The OAuth token used to make this call expired." if known else "Authentication credentials not found."
@@ -115,7 +115,7 @@ class HubSpot(Emulation):
             return
         burst, day = self.windows["burst"], self.windows["day"]
         shown = {"Interval-Milliseconds": int(burst.seconds * 1000), "Max": burst.limit, "Remaining": burst.remaining(call.now)}
-        if call.header("authorization").endswith(PRIVATE_APP_TOKEN):
+        if call.bearer == PRIVATE_APP_TOKEN:
             shown |= {"Daily": day.limit, "Daily-Remaining": day.remaining(call.now)}
         response.headers.update({f"X-HubSpot-RateLimit-{name}": str(value) for name, value in shown.items()})
 

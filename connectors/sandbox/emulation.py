@@ -94,6 +94,12 @@ class Call:
         """The stand-in's address, without a slash at the end."""
         return str(self.request.base_url).rstrip("/")
 
+    @property
+    def bearer(self) -> str:
+        """The bearer token, "" where there is none."""
+        scheme, _, token = self.header("authorization").partition(" ")
+        return token if scheme.lower() == "bearer" else ""
+
     def path(self, name: str) -> str:
         return self.request.path_params[name]
 
@@ -116,8 +122,7 @@ class Call:
 
     def note(self, op: str, target: str, content: Any = None) -> None:
         """Says that something changed. What is told twice in a row about one target counts as repeated."""
-        digest = "" if content is None else blake2b(json.dumps(content, sort_keys=True, default=str).encode(), digest_size=8).hexdigest()
-        self.effects.append(Effect(self.id, op, target, digest))
+        self.effects.append(Effect(self.id, op, target, "" if content is None else digest(content)))
 
 
 @dataclass(frozen=True)
@@ -277,6 +282,11 @@ class Emulation:
         rows = ((call.at, e.request, e.op, e.target, e.digest) for e in call.effects)
         self.store.run_many("insert into effects(at, request, op, target, digest) values (?, ?, ?, ?, ?)", rows)
         return response
+
+
+def digest(content: Any) -> str:
+    """A short text that stands for the content."""
+    return blake2b(json.dumps(content, sort_keys=True, default=str).encode(), digest_size=8).hexdigest()
 
 
 def iso(at: int) -> str:
