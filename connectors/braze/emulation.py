@@ -98,7 +98,7 @@ class Braze(Emulation):
             raise RefusedError(self.failure(call, 413))
         if not isinstance(body, dict) or not any(body.get(name) for name in ARRAYS):
             raise RefusedError(_fatal(400, "Valid data must be provided in the 'attributes', 'events', or 'purchases' fields."))
-        objects = [(name, i, one) for name in ARRAYS for i, one in enumerate(body.get(name) or ())]
+        objects: list[tuple[str, int, Any]] = [(name, i, one) for name in ARRAYS for i, one in enumerate(body.get(name) or ())]
         call.rows = len(objects)
         if len(objects) > MAX_OBJECTS:
             raise RefusedError(_fatal(400, f"At most {MAX_OBJECTS} objects may be sent together."))
