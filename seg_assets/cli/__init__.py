@@ -22,6 +22,7 @@ class _LazyGroup(click.Group):
         "segments": "Check, test, preview and explain segments.",
         "connectors": "List connectors and show what they take.",
         "sandbox": "Serve stand-ins for vendors on this machine: HubSpot, Salesforce, Braze and others.",
+        "plugins": "Show what is wrong with plug-ins.",
         "schema": "Print the JSON Schema of project.yaml, for editors.",
     }
 

@@ -24,8 +24,8 @@ def list_(project_dir: Path | None, as_json: bool) -> None:
     rows = []
     for record in registry.records:
         for connector in record.connectors or (None,):
-            kinds = [k for k, known in (("source", registry.sources), ("destination", registry.destinations)) if connector in known]
-            cls: Any = registry.sources.get(connector or "") or registry.destinations.get(connector or "")
+            kinds = [kind for kind, known in registry.connectors.items() if connector in known]
+            cls: Any = registry.connectors[kinds[0]][connector] if kinds else None
             rows.append(
                 {
                     "connector": connector or f"({record.name})",
@@ -45,10 +45,13 @@ def list_(project_dir: Path | None, as_json: bool) -> None:
 def info(connector: str, project_dir: Path | None, as_json: bool) -> None:
     """What a connector's `config` takes."""
     registry = _registry(project_dir)
-    cls: Any = registry.destinations.get(connector) or registry.source(connector)
+    kinds = [kind for kind, known in registry.connectors.items() if connector in known]
+    cls: Any = registry.connectors[kinds[-1]][connector] if kinds else registry.source(connector)
     schema = cls.config_model.model_json_schema()
     if as_json:
-        print_json({"id": cls.meta.id, "title": cls.meta.title, "description": cls.meta.description, "config": schema})
+        limits = [{"limit": one.name, "value": one.value, "source": one.source, "read_on": one.read_on.isoformat()} for one in cls.meta.limits]
+        about = {"id": cls.meta.id, "title": cls.meta.title, "description": cls.meta.description, "kinds": kinds}
+        print_json({**about, "capabilities": sorted(cls.meta.capabilities), "limits": limits, "config": schema})
         return
     click.echo(f"{cls.meta.title} ({cls.meta.id})\n{cls.meta.description}\n")
     required = set(schema.get("required", ()))
@@ -57,6 +60,12 @@ def info(connector: str, project_dir: Path | None, as_json: bool) -> None:
         for name, field in schema.get("properties", {}).items()
     ]
     print_rows(rows, ["setting", "default", "about"], as_json=False)
+    if cls.meta.capabilities:
+        click.echo(f"\nBesides delivering: {', '.join(sorted(cls.meta.capabilities))}")
+    if cls.meta.limits:
+        click.echo("")
+        limits = [{"limit": one.name, "value": f"{one.value:,g}", "source": one.source, "read on": str(one.read_on)} for one in cls.meta.limits]
+        print_rows(limits, ["limit", "value", "source", "read on"], as_json=False)
 
 
 def _registry(project_dir: Path | None) -> Any:

@@ -1,13 +1,19 @@
 """Plug-ins from packages, project files and the built-ins; a broken one harms nobody else."""
 
+import json
 import textwrap
 import threading
+from datetime import UTC, datetime
 
 import pytest
+from click.testing import CliRunner
 
 from connectors.errors import ConfigError
 from connectors.hookspecs import ENTRY_POINT_GROUP
 from connectors.registry import load_registry
+from connectors.types import DeliveryEvent, PlanSummary
+from seg_assets.cli.plugins import doctor
+from seg_assets.project.init import init_project
 
 GOOD = """
 from seg_assets.sdk import Config, ConnectorMeta, hookimpl
@@ -127,6 +133,13 @@ BAD = {
     "a class without meta": (GOOD.replace("meta =", "other ="), "`meta` must be a ConnectorMeta"),
     "a newer interface": (GOOD.replace('id="{id}"', 'id="acme", api=99'), "upgrade seg-assets"),
     "an older interface": (GOOD.replace('id="{id}"', 'id="acme", api=0'), "upgrade the plug-in"),
+    "a range of newer interfaces": (
+        GOOD.replace('id="{id}"', 'id="acme", api=">=2,<3"'),
+        "written for interface version >=2,<3, this is 1; upgrade seg-assets",
+    ),
+    "a range of older interfaces": (GOOD.replace('id="{id}"', 'id="acme", api=">=0,<1"'), "upgrade the plug-in"),
+    "an interface version that is none": (GOOD.replace('id="{id}"', 'id="acme", api="1.x"'), "must be a number or a range such as"),
+    "limits without a source": (GOOD.replace('id="{id}"', 'id="acme", limits=("100 per second",)'), "must be a Limit with its source"),
     "an id with capitals": (GOOD.format(id="Acme"), "must be lower-case"),
     "a config model of another kind": (GOOD.replace("config_model = Config", "config_model = dict"), "`config_model` must be"),
     "a missing method": (GOOD.replace("def watermark", "def other"), "the method watermark is missing"),
@@ -241,13 +254,208 @@ def test_a_list_that_names_nothing_known_is_warned_about(monkeypatch, caplog):
     assert "SEG_PLUGINS_DISABLED names plug-ins that were not found: no-such-plug-in" in caplog.text
 
 
+@pytest.mark.parametrize("api", ['"1"', "1.0", '">= 1 , < 2 "', '">=1"', '">=0,<9"'])
+def test_a_range_that_holds_this_interface_is_let_in_and_nonsense_is_not(plugin, api):
+    registry = load_registry(plugin("mine", GOOD.replace('id="{id}"', f'id="acme", api={api}')))
+    assert ("acme" in registry.sources) is api.startswith('">')
+
+
+DESTINATION = """
+from seg_assets.sdk import Capability, Config, ConnectorMeta, hookimpl
+
+class Acme:
+    meta = ConnectorMeta(id="acme", title="Acme", description="To Acme.", capabilities=frozenset({declared}))
+    config_model = Config
+
+    def __init__(self, config): ...
+    def objects(self): return []
+    def deliver(self, object, batch, context): return {{}}
+    {method}
+
+@hookimpl
+def seg_destinations():
+    return [Acme]
+"""
+
+
+@pytest.mark.parametrize(
+    ("declared", "method", "fault"),
+    [
+        ("[Capability.ERASE]", "def erase(self, object, keys, context): ...", None),
+        ("[Capability.ERASE]", "", "declares the capability erase, but the method erase is missing"),
+        ("[Capability.ERASE]", "def erase(self, keys): ...", "but erase must take (self, object, keys, context)"),
+        ("[Capability.BULK]", "def submit(self, object, job, batch, context): ...", "the method poll is missing"),
+        ("[]", "def read_back(self, object, audience, keys, context): ...", "has read_back, but does not declare the capability read_back"),
+        ("['magic']", "", "'magic' is no capability"),
+    ],
+)
+def test_what_a_destination_declares_and_what_it_has_must_agree(plugin, declared, method, fault):
+    registry = load_registry(plugin("mine", DESTINATION.format(declared=declared, method=method)))
+    assert ("acme" in registry.destinations) is (fault is None)
+    assert fault is None or fault in record(registry, "mine").error
+
+
+PEOPLE = """
+from seg_assets.sdk import Config, ConnectorMeta, hookimpl
+
+class Finder:
+    meta = ConnectorMeta(id="acme", title="Acme", description="Knows people.")
+    config_model = Config
+
+    def __init__(self, config): ...
+    def fields(self): return []
+    def quote(self, subjects, fields, context): ...
+    def enrich(self, subjects, fields, context): ...
+    def purge(self, subjects, context): ...
+
+class Consents:
+    meta = Finder.meta
+    config_model = Config
+
+    def __init__(self, config): ...
+    def purposes(self, context): return []
+    def decide(self, subjects, purpose, context): return {}
+    def changes(self, cursor, context): ...
+
+@hookimpl
+def seg_enrichers(): return [Finder]
+
+@hookimpl
+def seg_consent_providers(): return [Consents]
+
+@hookimpl
+def seg_normalisers(): return {"acme.email@2026-01": str.lower}
+"""
+
+
+def test_enrichers_consent_providers_and_normalisers_come_through_hooks_too(plugin):
+    registry = load_registry(plugin("mine", PEOPLE))
+    assert not broken(registry)
+    assert registry.enricher("acme").__name__ == "Finder"
+    assert registry.consent_provider("acme").__name__ == "Consents"
+    assert registry.normalisers["acme.email@2026-01"]("Ann@X.org") == "ann@x.org"
+    assert record(registry, "mine").hooks == ("seg_consent_providers", "seg_enrichers", "seg_normalisers")
+    with pytest.raises(ConfigError, match="'acme' is of another kind: enricher, consent provider"):
+        registry.source("acme")
+
+
+@pytest.mark.parametrize(
+    ("change", "fault"),
+    [
+        (("def quote", "def price"), "Finder: the method quote is missing"),
+        (("def decide(self, subjects, purpose", "def decide(self, subjects"), "Consents: decide must take"),
+        (('"acme.email@2026-01"', '"email"'), "must be named like 'meta.email@2026-01'"),
+        (('{"acme.email@2026-01": str.lower}', "[str.lower]"), "seg_normalisers must return a dictionary"),
+    ],
+)
+def test_each_kind_is_checked(plugin, change, fault):
+    assert fault in record(load_registry(plugin("mine", PEOPLE.replace(*change))), "mine").error
+
+
+POLICIES = """
+from pydantic import SecretStr
+from seg_assets.sdk import hookimpl
+
+heard = []
+
+@hookimpl
+def seg_gate(plan): return f"{{plan.operations['remove']}} removals" if plan.operations["remove"] > 5 else None
+
+@hookimpl
+def seg_secret(name): return SecretStr("canary") if name == "CRM_KEY" else None
+
+@hookimpl
+def seg_event(event): heard.append(event.state)
+"""
+FAILING = """
+from seg_assets.sdk import hookimpl
+
+@hookimpl
+def seg_gate(plan): raise RuntimeError("no answer from the calendar")
+
+@hookimpl
+def seg_secret(name): raise RuntimeError("canary")
+
+@hookimpl
+def seg_event(event): raise SystemExit
+"""
+
+
+def plan(removals):
+    return PlanSummary("crm", "members", datetime(2026, 1, 1, tzinfo=UTC), {"add": 1, "update": 0, "remove": removals})
+
+
+def event(state):
+    return DeliveryEvent("crm", "members", datetime(2026, 1, 1, tzinfo=UTC), state)
+
+
+def test_policies_are_asked_one_by_one(plugin):
+    registry = load_registry(plugin("mine", POLICIES.replace("{{", "{").replace("}}", "}")))
+    assert registry.refusals(plan(6)) == ["mine: 6 removals"]
+    assert registry.refusals(plan(5)) == []
+    assert registry.secret("CRM_KEY").get_secret_value() == "canary"
+    assert registry.secret("OTHER") is None
+    registry.tell(event("finished"))
+    (_, observer), *_ = registry.policies["seg_event"]
+    assert observer.get_hookimpls()[0].plugin.heard == ["finished"]
+
+
+def test_a_gate_that_fails_refuses_and_an_observer_that_fails_harms_nobody(plugin, caplog):
+    plugin("a_failing", FAILING)
+    registry = load_registry(plugin("mine", POLICIES.replace("{{", "{").replace("}}", "}")))
+    (refusal,) = registry.refusals(plan(0))
+    assert refusal.startswith("a_failing: the gate failed: RuntimeError: no answer from the calendar")
+    registry.tell(event("started"))
+    assert "'a_failing': seg_event failed: SystemExit" in caplog.text
+    assert dict(registry.policies["seg_event"])["mine"].get_hookimpls()[0].plugin.heard == ["started"]
+    with pytest.raises(ConfigError, match="failed to look up the secret CRM_KEY: RuntimeError") as error:
+        registry.secret("CRM_KEY")
+    assert "canary" not in str(error.value)
+
+
+def test_the_trace_shows_calls_and_results_but_no_secret(plugin, monkeypatch, capsys):
+    monkeypatch.setenv("SEG_TRACE_PLUGINS", "1")
+    registry = load_registry(plugin("mine", POLICIES.replace("{{", "{").replace("}}", "}")))
+    registry.secret("CRM_KEY")
+    shown = capsys.readouterr().err
+    assert "plug-in files: seg_sources gave FilesSource in " in shown
+    assert "plug-in mine: seg_secret gave an answer in " in shown
+    assert "canary" not in shown
+
+
+def test_a_hook_that_never_answers_is_given_up(plugin):
+    released = threading.Event()
+    threading.hook_may_go_on = released
+    try:
+        plugin("mine", "import threading\nfrom seg_assets.sdk import hookimpl\n@hookimpl\ndef seg_sources(): threading.hook_may_go_on.wait()")
+        registry = load_registry(plugin("other", GOOD.format(id="other")), timeout=1)
+        assert "not loaded after 1 s" in record(registry, "mine").error
+        assert "other" in registry.sources
+    finally:
+        released.set()
+        del threading.hook_may_go_on
+
+
+def test_the_doctor_names_what_is_broken_and_says_so_by_its_exit_code(tmp_path):
+    init_project(tmp_path / "p")
+    assert CliRunner().invoke(doctor, ["--project", str(tmp_path / "p")]).exit_code == 0
+    (tmp_path / "p" / "connectors").mkdir(exist_ok=True)
+    (tmp_path / "p" / "connectors" / "mine.py").write_text("import no_such_module_anywhere")
+    told = CliRunner().invoke(doctor, ["--project", str(tmp_path / "p"), "--json"])
+    assert told.exit_code == 1
+    states = {row["plug-in"]: (row["state"], row["reason"]) for row in json.loads(told.stdout)}
+    assert states["files"] == ("ok", "")
+    assert states["mine"][0] == "broken"
+    assert "no_such_module_anywhere" in states["mine"][1]
+
+
 def test_unknown_connector_suggests_what_was_meant():
     with pytest.raises(ConfigError, match=r"no source connector 'file' \(did you mean 'files'\?"):
         load_registry().source("file")
 
 
 def test_a_destination_asked_for_as_a_source_is_told_apart():
-    with pytest.raises(ConfigError, match="'webhook' is a destination"):
+    with pytest.raises(ConfigError, match="'webhook' is of another kind: destination"):
         load_registry().source("webhook")
 
 
