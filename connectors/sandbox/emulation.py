@@ -230,13 +230,13 @@ class Emulation:
         async def answer(request: Request) -> Response:
             self.in_flight += 1
             try:
-                return await self._answer(endpoint, request)
+                return await self._serve(endpoint, request)
             finally:
                 self.in_flight -= 1
 
         return answer
 
-    async def _answer(self, endpoint: Endpoint, request: Request) -> Response:
+    async def _serve(self, endpoint: Endpoint, request: Request) -> Response:
         body = bytearray()
         async for part in request.stream():
             body += part
