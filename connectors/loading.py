@@ -15,13 +15,14 @@ import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pluggy
 
 from connectors.conformance import consent_provider_fault, destination_fault, enricher_fault, source_fault
 from connectors.discovery import Candidate
 from connectors.hookspecs import CONNECTOR_HOOKS, POLICY_HOOKS, PROJECT, ConnectorSpecs, PolicySpecs
+from connectors.types import Normaliser
 
 KINDS: Mapping[str, tuple[str, Callable[[Any], str | None]]] = {
     "source": ("seg_sources", source_fault),
@@ -46,7 +47,7 @@ class Loaded:
     """
 
     connectors: dict[str, dict[str, type]] = field(default_factory=lambda: {kind: {} for kind in KINDS})
-    normalisers: dict[str, Callable[[str], str | None]] = field(default_factory=dict)
+    normalisers: dict[str, Normaliser] = field(default_factory=dict)
     policies: dict[str, Callable[..., Any]] = field(default_factory=dict)
     hooks: tuple[str, ...] = ()
     faults: list[str] = field(default_factory=list)
@@ -156,8 +157,9 @@ def _collect(plugin: str, hook: pluggy.HookCaller, fault_of: Callable[[Any], str
 def _collect_normalisers(plugin: str, hook: pluggy.HookCaller, loaded: Loaded) -> None:
     offered: dict[Any, Any] = _answer(plugin, hook, dict, "a dictionary of functions", loaded.faults) or {}
     for name, function in offered.items():
-        if isinstance(name, str) and re.fullmatch(r"[a-z0-9_]+\.[a-z0-9_]+@\d{4}-\d{2}(-\d{2})?", name) and callable(function):
-            loaded.normalisers[name] = function
+        named = isinstance(name, str) and re.fullmatch(r"[a-z0-9_]+\.[a-z0-9_]+@\d{4}-\d{2}(-\d{2})?", name)
+        if named and callable(function):
+            loaded.normalisers[named[0]] = cast("Normaliser", function)
         else:
             loaded.faults.append(f"seg_normalisers: {name!r} must be named like 'meta.email@2026-01' and be a function")
 

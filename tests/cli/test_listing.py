@@ -37,7 +37,7 @@ def test_a_broken_connector_of_the_project_is_listed_with_its_reason(project: Pa
 
 def test_a_connector_tells_what_it_takes() -> None:
     info = seg("connectors", "info", "files", "--json").json
-    assert list(info) == ["id", "title", "description", "config"]
+    assert list(info) == ["id", "title", "description", "kinds", "capabilities", "limits", "config"]
     assert {"path", "streams", "encoding"} <= set(info["config"]["properties"])
     assert "encoding" in seg("connectors", "info", "files").out
 
