@@ -37,7 +37,7 @@ class LakeIOManager(dg.IOManager):
             key,
             expr,
             partition_by=table.partition_by if table else None,
-            order_by=table.primary_key if table and not table.partition_by else (),
+            order_by=_stored_order(table) if table else (),
             facts=self._facts(context),
         )
         context.add_output_metadata({"dagster/row_count": commit.rows, "bytes": commit.size, "delta_version": commit.version})
@@ -62,6 +62,11 @@ class LakeIOManager(dg.IOManager):
             "inputs": versions,
             **_figures(context),
         }
+
+
+def _stored_order(table: Table) -> tuple[str, ...]:
+    """Primary key, within the partition: equal tables are equal byte for byte, and one partition's file is written after the other."""
+    return (table.partition_by, *table.primary_key) if table.partition_by else table.primary_key
 
 
 def _figures(context: dg.OutputContext) -> dict[str, float]:

@@ -20,12 +20,23 @@ def with_person(rows: ir.Table, links: ir.Table, key: bytes) -> ir.Table:
         links: `identity/links`.
         key: secret of the hashes in `links`.
     """
-    pseudonym = keyed_hash(key)
     kind = ibis.cases(*((rows[t].notnull(), t) for t in STRENGTH))
-    value = ibis.cases(*((rows[t].notnull(), pseudonym(rows[t]) if t in SECRET_TYPES else rows[t]) for t in STRENGTH))
-    keyed = rows.mutate(_type=kind, _identifier=value).drop(*STRENGTH)
-    joined = keyed.join(links, [("_type", "identifier_type"), ("_identifier", "identifier")])
+    keyed = rows.mutate(_type=kind, _identifier=ibis.coalesce(*(rows[t] for t in STRENGTH))).drop(*STRENGTH)
+    joined = keyed.join(_owners(rows, links, key), ["_type", "_identifier"])
     return joined.select("person_id", *(c for c in keyed.columns if not c.startswith("_")))
+
+
+def _owners(rows: ir.Table, links: ir.Table, key: bytes) -> ir.Table:
+    """Links by the identifiers that stand in `rows`: each secret one is hashed once, not once per row."""
+    pseudonym = keyed_hash(key)
+    parts = [links.filter(links.identifier_type.notin(SECRET_TYPES)).select("person_id", _type="identifier_type", _identifier="identifier")]
+    for secret in SECRET_TYPES:
+        stronger = [rows[t].isnull() for t in STRENGTH if STRENGTH[t] < STRENGTH[secret]]
+        used = rows.filter(rows[secret].notnull(), *stronger).select(_identifier=rows[secret]).distinct()
+        hashed = used.mutate(identifier_type=ibis.literal(secret), identifier=pseudonym(used._identifier))
+        owned = hashed.join(links, ["identifier_type", "identifier"])
+        parts.append(owned.select("person_id", "_identifier", _type="identifier_type").select("person_id", "_type", "_identifier"))
+    return ibis.union(*parts)
 
 
 def persons(links: ir.Table, contacts: ir.Table, key: bytes) -> ir.Table:

