@@ -1,0 +1,59 @@
+"""The pytest plug-in `seg_testkit`: `--seg-conformance FILE` writes a table of which connector keeps which law of `connectors.testkit`.
+
+pytest loads it wherever seg-assets is installed, so it imports nothing of it.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+_CONTRACTS = {"SourceContract", "EnricherContract", "DestinationContract", "ConsentContract"}
+_MARKS = {"passed": "✓", "failed": "✗", "skipped": "–"}
+_WORST = ("failed", "passed", "skipped")
+_RESULTS = pytest.StashKey[dict[tuple[str, str], dict[str, str]]]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("seg-assets")
+    group.addoption("--seg-conformance", metavar="FILE", type=Path, help="write a table of connectors and the laws they keep (Markdown)")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[_RESULTS] = {}
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Any:
+    report = yield
+    cls: Any = getattr(item, "cls", None)
+    contract = next((base.__name__ for base in getattr(cls, "__mro__", ()) if base.__name__ in _CONTRACTS), None)
+    if contract and (report.when == "call" or report.outcome != "passed"):
+        law = getattr(item, "originalname", item.name).removeprefix("test_").replace("_", " ")
+        laws = item.config.stash[_RESULTS].setdefault((cls.connector.meta.id, contract), {})
+        laws[law] = min(laws.get(law, "skipped"), report.outcome, key=_WORST.index)
+    return report
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    results, file = config.stash[_RESULTS], config.getoption("seg_conformance")
+    if file:
+        file.write_text(conformance_table(results), encoding="utf-8")
+        terminalreporter.write_line(f"conformance of {len(results)} connectors written to {file}")
+
+
+def conformance_table(results: dict[tuple[str, str], dict[str, str]]) -> str:
+    """One Markdown table per contract: a line per law, a column per connector.
+
+    Args:
+        results: connector id and contract to law to "passed", "failed" or "skipped".
+    """
+    parts = []
+    for contract in sorted({contract for _, contract in results}):
+        ids = sorted(id for id, other in results if other == contract)
+        laws = sorted({law for id in ids for law in results[id, contract]})
+        rows = [f"| {law} | {' | '.join(_MARKS.get(results[id, contract].get(law, ''), ' ') for id in ids)} |" for law in laws]
+        parts.append("\n".join([f"| {contract} | {' | '.join(ids)} |", f"|---|{':-:|' * len(ids)}", *rows]))
+    return "\n\n".join(parts) + "\n\n✓ kept · ✗ broken · – does not apply\n"
