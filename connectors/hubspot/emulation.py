@@ -158,7 +158,7 @@ class HubSpot(Emulation):
         answer: dict[str, Any] = {"results": [_shown(record, wanted) for record in records[:limit]]}
         if len(records) > limit:
             after = str(records[limit - 1].id)
-            answer["paging"] = {"next": {"after": after, "link": f"{call.base}{call.request.url.path}?after={after}&limit={limit}"}}
+            answer["paging"] = {"next": {"after": after, "link": str(call.request.url.include_query_params(after=after))}}
         return JSONResponse(answer)
 
     def _read(self, call: Call) -> Response:

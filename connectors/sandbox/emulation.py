@@ -92,7 +92,7 @@ class Call:
     @property
     def base(self) -> str:
         """The stand-in's address, without a slash at the end."""
-        return str(self.request.base_url).rstrip("/")
+        return f"{self.request.url.scheme}://{self.request.url.netloc}{self.request.scope['root_path']}"
 
     @property
     def bearer(self) -> str:

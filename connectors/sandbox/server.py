@@ -6,7 +6,7 @@ import asyncio
 import socket
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -27,7 +27,7 @@ from connectors.sandbox.emulation import Emulation
 from connectors.sandbox.faults import Dial
 from connectors.sandbox.page import PAGE, shown
 
-VENDORS = ("braze", "customerio", "hubspot", "marketo", "onetrust", "people_data_labs")
+VENDORS = ("braze", "customerio", "hubspot", "marketo", "onetrust", "people_data_labs", "salesforce")
 """Vendors with a stand-in: `connectors/<vendor>/emulation.py` holds `EMULATION`."""
 _START_SECONDS = 30
 _KEEP_ALIVE_SECONDS = 600
@@ -72,7 +72,7 @@ def serving(*emulations: Emulation, port: int = 0) -> Iterator[Served]:
                 raise RuntimeError(f"the sandbox did not start within {_START_SECONDS} s")
             yield Served(f"http://127.0.0.1:{listener.getsockname()[1]}/")
         finally:
-            server.should_exit = True
+            server.stop()
             thread.join()
 
 
@@ -164,10 +164,28 @@ def _config(app: ASGIApp) -> uvicorn.Config:
 
 
 class _Server(uvicorn.Server):
+    """A server that says when it is ready and stops at once when told to."""
+
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
         self.ready = threading.Event()
+        self._told: asyncio.Event | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
+        self._loop, self._told = asyncio.get_running_loop(), asyncio.Event()
         self.ready.set()
+
+    async def main_loop(self) -> None:
+        ticks = 0
+        while not await self.on_tick(ticks) and self._told:
+            ticks += 1
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._told.wait(), 0.1)
+
+    def stop(self) -> None:
+        """Ends the server from another thread."""
+        self.should_exit = True
+        if self._loop and self._told and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._told.set)

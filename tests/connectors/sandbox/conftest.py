@@ -79,7 +79,7 @@ def stand_in(tmp_path: Path) -> Iterator[Callable[..., Vendor]]:
             if people:
                 emulation.seed(some_people(people))
             served = stack.enter_context(serving(emulation))
-            http = stack.enter_context(httpx.Client(base_url=served.url(emulation), headers=headers, trust_env=False, timeout=20))
+            http = stack.enter_context(httpx.Client(base_url=served.url(emulation), headers=headers, trust_env=False, verify=False, timeout=20))
             return Vendor(emulation, http, clock, served.page)
 
         yield serve
