@@ -87,7 +87,7 @@ class HubSpot(Emulation):
         ]
 
     def index(self, kind: str, body: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
-        names = {"contact": self._unique(), "list": {"name"}, "property": {"name"}, "blocked": {"email"}}.get(kind, set())
+        names = self._unique() if kind == "contact" else {"list": ("name",), "property": ("name",), "blocked": ("email",)}.get(kind, ())
         return [(name, body[name].lower()) for name in names if body.get(name)]
 
     def admit(self, call: Call) -> None:
@@ -451,8 +451,8 @@ class HubSpot(Emulation):
             raise self._invalid(call, f"Invalid input JSON: up to {LIST_CHANGE} record ids as strings are required.")
         return [int(one) for one in ids]
 
-    def _unique(self) -> set[str]:
-        return {"email"} | {r.body["name"] for r in self._own if r.body["hasUniqueValue"]}
+    def _unique(self) -> list[str]:
+        return ["email", *(r.body["name"] for r in self._own if r.body["hasUniqueValue"])]
 
     def _property_names(self) -> dict[str, None]:
         return dict.fromkeys([*PROPERTIES, *(r.body["name"] for r in self._own)])

@@ -41,6 +41,8 @@ class Record:
     body: dict[str, Any]
     created_at: int
     changed_at: int
+    keys: frozenset[tuple[str, str, str]] = frozenset()
+    """What the store finds it by: kind, name, value."""
 
 
 @dataclass(frozen=True)
@@ -122,34 +124,39 @@ class Store:
 
     def save(self, records: Sequence[Record]) -> None:
         """Keeps records as they are now, and finds them by their present keys only."""
-        sql = "insert into records values (?, ?, ?, ?, ?) on conflict(id) do update set body = excluded.body, changed_at = excluded.changed_at"
+        sql = """insert into records select value ->> 0, value ->> 1, value -> 4, value ->> 2, value ->> 3 from json_each(?) where true
+                 on conflict(id) do update set kind = excluded.kind, body = excluded.body, changed_at = excluded.changed_at"""
         with self.transaction():
-            self.run_many(sql, ((r.id, r.kind, json.dumps(r.body, ensure_ascii=False), r.created_at, r.changed_at) for r in records))
-            self.run_many("delete from keys where id = ?", ((r.id,) for r in records))
-            if self._index:
-                keys = ((r.kind, name, value, r.id) for r in records for name, value in self._index(r.kind, r.body))
-                self.run_many("insert or ignore into keys values (?, ?, ?, ?)", keys)
+            self.query(sql, (json.dumps([(r.id, r.kind, r.created_at, r.changed_at, r.body) for r in records]),))
+            before, now = [r.keys for r in records], [self._keys(r.kind, r.body) for r in records]
+            gone = [(*key, r.id) for r, old, new in zip(records, before, now, strict=True) for key in old - new]
+            come = [(*key, r.id) for r, old, new in zip(records, before, now, strict=True) for key in new - old]
+            self.run_many("delete from keys where kind = ? and name = ? and value = ? and id = ?", gone)
+            self.run_many("insert or ignore into keys values (?, ?, ?, ?)", come)
+        for record, keys in zip(records, now, strict=True):
+            record.keys = keys
 
     def find(self, kind: str, name: str, values: Iterable[str]) -> dict[str, list[Record]]:
         """Records that have one of the values as the named key, oldest first."""
         sql = f"""select k.value, {_COLUMNS.replace("id", "r.id", 1)} from keys k join records r on r.id = k.id
                   where k.kind = ? and k.name = ? and k.value in (select value from json_each(?)) order by r.id"""
         found: dict[str, list[Record]] = {}
-        for value, *row in self.query(sql, (kind, name, json.dumps(list(values)))):
-            found.setdefault(value, []).append(_record(kind, row))
+        rows = self.query(sql, (kind, name, json.dumps(list(values))))
+        for (value, *_), record in zip(rows, self._records(kind, [row[1:] for row in rows]), strict=True):
+            found.setdefault(value, []).append(record)
         return found
 
     def get(self, kind: str, ids: Iterable[int]) -> dict[int, Record]:
         """Records by id; those that are not there are left out."""
         sql = f"select {_COLUMNS} from records where kind = ? and id in (select value from json_each(?))"
-        return {row[0]: _record(kind, row) for row in self.query(sql, (kind, json.dumps(list(ids))))}
+        return {record.id: record for record in self._records(kind, self.query(sql, (kind, json.dumps(list(ids)))))}
 
     def select(
         self, kind: str, where: str = "true", parameters: Sequence[Any] = (), *, order: str = "id", limit: int = -1, offset: int = 0
     ) -> list[Record]:
         """Records of a kind that fulfil a condition in SQL over the columns id, body, created_at, changed_at."""
         sql = f"select {_COLUMNS} from records where kind = ? and ({where}) order by {order} limit ? offset ?"
-        return [_record(kind, row) for row in self.query(sql, (kind, *parameters, limit, offset))]
+        return self._records(kind, self.query(sql, (kind, *parameters, limit, offset)))
 
     def count(self, kind: str, where: str = "true", parameters: Sequence[Any] = ()) -> int:
         """How many records of a kind fulfil a condition."""
@@ -157,10 +164,13 @@ class Store:
 
     def delete(self, records: Iterable[Record]) -> None:
         """Forgets records, their keys and their memberships."""
-        ids = [(r.id,) for r in records]
+        gone = list(records)
+        ids = [(r.id,) for r in gone]
         with self.transaction():
             for sql in ("delete from records where id = ?", "delete from keys where id = ?", "delete from listed where member = ?"):
                 self.run_many(sql, ids)
+        for record in gone:
+            record.keys = frozenset()
 
     def list_add(self, list_id: int, members: Iterable[int], at: int) -> list[int]:
         """Puts records on a list; those that were not on it already, in their order."""
@@ -194,6 +204,13 @@ class Store:
         """How many records are on the list."""
         return self.query("select count(*) from listed where list = ?", (list_id,))[0][0]
 
+    def _records(self, kind: str, rows: Sequence[Sequence[Any]]) -> list[Record]:
+        bodies = json.loads(f"[{','.join(row[1] for row in rows)}]")
+        return [Record(kind, row[0], body, row[2], row[3], self._keys(kind, body)) for row, body in zip(rows, bodies, strict=True)]
+
+    def _keys(self, kind: str, body: Mapping[str, Any]) -> frozenset[tuple[str, str, str]]:
+        return frozenset((kind, name, value) for name, value in self._index(kind, body)) if self._index else frozenset()
+
     def effects(self) -> list[Effect]:
         """Everything that ever changed, in order."""
         return [Effect(*row) for row in self.query("select request, op, target, digest from effects order by seq")]
@@ -208,7 +225,3 @@ class Store:
 
 class _ForgottenError(Exception):
     """Ends a transaction whose changes are not wanted."""
-
-
-def _record(kind: str, row: Sequence[Any]) -> Record:
-    return Record(kind, row[0], json.loads(row[1]), row[2], row[3])

@@ -183,6 +183,13 @@ def test_a_port_that_is_taken_is_told(tmp_path, stand_in):
         pass
 
 
-def test_bodies_are_read_as_they_are(hubspot):
-    for body in (b"", b"[]", b"{", b"\xff", b"[" * 100_000, json.dumps({"inputs": 5}).encode()):
+def test_a_body_that_can_not_be_read_is_a_bad_request(hubspot):
+    half = {"inputs": [{"id": "a@b.cc", "idProperty": "email", "properties": {"email": "a@b.cc", "city": "\ud83d"}}]}
+    for body in (b"", b"[]", b"{", b"\xff", b"[" * 100_000, json.dumps({"inputs": 5}).encode(), json.dumps(half).encode()):
         assert hubspot.http.post(f"{CONTACTS}/batch/upsert", content=body).status_code == 400
+
+
+@pytest.mark.parametrize("text", ["Zoë", "😀", "שלום", "a'b\"c\\d", "\u0000", "e\u0301", "x" * 5000])
+def test_text_comes_back_as_it_was_sent(hubspot, text):
+    assert upsert(hubspot, "ann@example.com", city=text).json()["results"][0]["properties"]["city"] == text
+    assert hubspot.call("GET", CONTACTS, params={"properties": "city"}).json()["results"][0]["properties"]["city"] == text
