@@ -9,7 +9,7 @@ from typing import Any
 from connectors.sandbox.emulation import Emulation
 from connectors.sandbox.faults import Dial
 
-SHOWN_ROWS = 8
+SHOWN_ROWS = 12
 SHOWN_REQUESTS = 40
 PAGE = (Path(__file__).parent / "page.html").read_text(encoding="utf-8")
 _EMAIL = re.compile(r"([^\s@,;:<>\"']{1,2})[^\s@,;:<>\"']*@[^\s@,;:<>\"']+")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Mapping
 from pathlib import Path
 
 import click
@@ -38,19 +37,15 @@ def sandbox(port: int, home: Path, vendors: tuple[str, ...], customers: int, see
         seed_all(some, customers, seed)
     try:
         with serving(*some, port=port) as served:
-            rows = [{"vendor": one.title, "address": served.url(one), "sign in with": _told(one.credentials())} for one in some]
+            rows = [{"vendor": one.title, "address": served.url(one)} for one in some]
             if as_json:
                 print_json({"page": served.page, "vendors": {one.name: {"url": served.url(one), **one.credentials()} for one in some}})
             else:
-                print_rows(rows, ("vendor", "address", "sign in with"), as_json=False)
-                click.echo(f"\nWhat they hold, and the dial for faults: {served.page}  (Ctrl-C stops it)")
+                print_rows(rows, ("vendor", "address"), as_json=False)
+                click.echo(f"\nWhat they hold, how to sign in, and the dial for faults: {served.page}  (Ctrl-C stops it)")
             _until_stopped()
     except OSError as error:
         raise click.ClickException(f"port {port} can't be used: {error.strerror}; choose another with --port") from None
-
-
-def _told(credentials: Mapping[str, str]) -> str:
-    return "\n".join(f"{name}: {value}" for name, value in credentials.items())
 
 
 def _until_stopped() -> None:
