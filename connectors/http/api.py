@@ -35,12 +35,12 @@ class Reply:
     """What a call ended in, after all retries.
 
     Args:
-        action: OK, ROW_ERRORS, SPLIT, RETRY, SKIP_ROW, FAIL_CONFIG, FAIL_PERMANENT or IN_DOUBT.
+        action: OK, ROW_ERRORS, SPLIT, RETRY, SKIP_ROW, FAIL_PERMANENT or IN_DOUBT.
         reason: why, in words without secrets or personal data.
         answer: the last answer, if one came.
         not_before: for RETRY: Unix time before which it is useless.
         maybe_applied: whether a failed request may have taken effect.
-        unreachable: whether there was nobody to send to.
+        unreachable: whether there was nobody to send to, or no token to send with.
     """
 
     action: Action
@@ -128,9 +128,9 @@ class Api:
             body: body, as JSON text or what `headers` say; used instead of `json`.
 
         Raises:
-            ConfigError: the address or a token is refused.
+            ConfigError: credentials, permissions or address are wrong.
         """
-        return self._send(self._request(endpoint, path, query, headers, json, body), context)
+        return self._send(endpoint, self._request(endpoint, path, query, headers, json, body), context)
 
     def read(self, endpoint: str, context: Context, **given: Any) -> Reply:
         """As `call`, for sources: anything but success is an error.
@@ -151,7 +151,7 @@ class Api:
             request = replace(request, query={**paging.first(), **request.query})
         guard, content = LoopGuard(paging.max_pages), given.get("json")
         while True:
-            reply = self._readable(endpoint, self._send(request, context))
+            reply = self._readable(endpoint, self._send(endpoint, request, context))
             found = paging.items.find(reply.json)
             rows = found[0] if len(found) == 1 and isinstance(found[0], list) else found
             yield rows, reply
@@ -187,7 +187,14 @@ class Api:
         sent = {"Accept": "application/json", **({"Content-Type": "application/json"} if body is not None else {}), **self.spec.headers}
         return _Request(endpoint, filled, {**endpoint.query, **(query or {})}, {**sent, **(headers or {})}, body)
 
-    def _send(self, request: _Request, context: Context) -> Reply:
+    def _send(self, name: str, request: _Request, context: Context) -> Reply:
+        reply = self._tried(request, context)
+        if reply.action is Action.FAIL_CONFIG:
+            raise ConfigError(f"{self.name} ({name}): {reply.reason}", hint="check the credentials, their permissions and the address")
+        return reply
+
+    def _tried(self, request: _Request, context: Context) -> Reply:
+        """What a request ends in, sent as often as it takes."""
         authorizer, budgets = self._open(context)
         retry, attempt, renewed, in_doubt = self.spec.retry, 0, False, False
         while True:
@@ -204,7 +211,7 @@ class Api:
                     renewed, attempt = True, attempt - 1
                     continue
             except NoTokenError as error:
-                reply = Reply(Action.RETRY, str(error), endpoint=request.endpoint)
+                reply = Reply(Action.RETRY, str(error), unreachable=True, endpoint=request.endpoint)
             if reply.action not in {Action.RETRY, Action.RATE_LIMITED}:
                 return reply
             in_doubt |= reply.maybe_applied
@@ -305,8 +312,6 @@ class Api:
         match reply.action:
             case Action.OK | Action.ROW_ERRORS:
                 return reply
-            case Action.FAIL_CONFIG:
-                raise ConfigError(f"{self.name} ({endpoint}): {reply.reason}", hint="check the credentials, their permissions and the address")
             case Action.RETRY if reply.not_before:
                 raise SourceError(f"{self.name} ({endpoint}): {reply.reason}", hint="the vendor asks to come back later; nothing read so far is lost")
         raise SourceError(f"{self.name} ({endpoint}): {reply.reason}")

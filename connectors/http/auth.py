@@ -182,9 +182,9 @@ class Authorizer:
                     f"no access token was given: {_oauth_error(answer)} (http {status})", hint="sign in again, or check the credentials"
                 )
             case Answered(status=status):
-                raise NoTokenError(f"no access token was given (http {status})")
+                raise NoTokenError(f"gives no access token (http {status})")
             case NeverSent(reason) | Ambiguous(reason):
-                raise NoTokenError(f"no access token could be asked for: {reason}")
+                raise NoTokenError(f"can't be asked for an access token: {reason}")
 
     def _grant(self, held: Token | None, now: float) -> dict[str, str]:
         match self._auth:

@@ -64,11 +64,16 @@ def deliver_rows(
         batch = queue.pop()
         body = f"{envelope[0]}{','.join(row.text for row in batch)}{envelope[1]}".encode()
         headers = {limits.idempotency_header: _digest(batch)} if limits.idempotency_header else {}
-        reply = api.call(endpoint, context, body=body, headers=headers, **given)
+        try:
+            reply = api.call(endpoint, context, body=body, headers=headers, **given)
+        except ConfigError as error:
+            if not sent:
+                raise
+            reply = Reply(Action.RETRY, error.message)
         if reply.action is Action.SPLIT and len(batch) > 1:
             middle = len(batch) // 2
             queue += [batch[middle:], batch[:middle]]
-        elif reply.action in {Action.FAIL_CONFIG, Action.FAIL_PERMANENT, Action.RETRY}:
+        elif reply.action in {Action.FAIL_PERMANENT, Action.RETRY}:
             if not sent and (reply.action is not Action.RETRY or reply.unreachable):
                 raise _error(api.name, endpoint, reply)
             rest = [row for later in (batch, *queue) for row in later]
@@ -138,9 +143,7 @@ def _all(rows: Sequence[Row], outcome: Outcome) -> dict[str, Outcome]:
     return {row.op_id: outcome for row in rows}
 
 
-def _error(name: str, endpoint: str, reply: Reply) -> ConfigError | DestinationError:
-    if reply.action is Action.FAIL_CONFIG:
-        return ConfigError(f"{name} ({endpoint}): {reply.reason}", hint="check the credentials, their permissions and the address")
+def _error(name: str, endpoint: str, reply: Reply) -> DestinationError:
     if reply.unreachable:
         return DestinationError(f"{name} {reply.reason}", hint="nothing of this batch was sent")
     return DestinationError(f"{name} ({endpoint}) refuses the whole batch: {reply.reason}", hint="nothing of this batch was applied")

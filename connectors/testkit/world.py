@@ -20,7 +20,7 @@ from connectors.types import Context
 NOW = 1_767_225_600.0
 """2026-01-01T00:00:00Z, where the clock stands when a law begins."""
 CANARY = "canary"
-"""Part of every secret and every person the kit makes up; what is stored or said must not hold it."""
+"""Part of every secret (then not followed by a hyphen) and every person (then followed by one): what is said must not hold it."""
 
 
 @dataclass
@@ -87,7 +87,6 @@ class Contract:
         connector: the class under test.
         calls: regular expression over "METHOD path": requests that faults shall hit; token requests, say, are left out. Default: all.
         renews: regular expression over "METHOD path" of requests for a token, for connectors that renew one; None: they do not.
-        secrets: values of secrets in `config`; each must hold the word canary.
     """
 
     connector: ClassVar[Any]
@@ -178,6 +177,11 @@ def said(error: BaseException) -> list[str]:
 
 
 def spilled(world: World, *more: str) -> list[str]:
-    """Texts and files that hold a canary."""
+    """Texts that hold a canary, and files that name a person, or hold a secret and are not for their owner only."""
     texts = [text for text in (*world.logged, *more) if CANARY in text]
-    return texts + [str(file) for file in world.kept() if CANARY.encode() in file.read_bytes()]
+    person, secret = f"{CANARY}-".encode(), CANARY.encode()
+    for file in world.kept():
+        content = file.read_bytes()
+        if person in content or (secret in content and file.stat().st_mode & 0o077):
+            texts.append(f"{file.name} in what the connector keeps")
+    return texts

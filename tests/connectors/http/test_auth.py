@@ -133,7 +133,8 @@ def test_a_401_after_a_renewal_is_the_users_problem(vendor, context, httpserver)
     httpserver.clear()
     httpserver.expect_request("/token").respond_with_handler(issuer._issue)
     httpserver.expect_request("/things").respond_with_data("{}", 401)
-    assert api.call("get", context).action is Action.FAIL_CONFIG
+    with pytest.raises(ConfigError, match="http 401"):
+        api.call("get", context)
     assert len(issuer.forms) == 2
 
 

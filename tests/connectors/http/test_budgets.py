@@ -99,7 +99,7 @@ def _spend(file, limit, seconds, until, out):
 @pytest.mark.slow
 def test_two_processes_together_stay_within_the_limit(tmp_path):
     spawn = multiprocessing.get_context("spawn")
-    out, until = spawn.Queue(), time.time() + 8
+    out, until = spawn.Queue(), time.time() + 5
     processes = [spawn.Process(target=_spend, args=(tmp_path / "b.sqlite", 50, 1.0, until, out)) for _ in range(2)]
     for process in processes:
         process.start()

@@ -1,0 +1,48 @@
+"""The pytest plug-in in a project of somebody else's: found without being asked for, and its table tells kept laws from broken ones."""
+
+import subprocess
+import sys
+
+CONTRACT = """
+from connectors.testkit import DestinationContract
+from tests.connectors.testkit import contracts
+from tests.connectors.testkit.acme import ACKED, AcmeDestination
+
+
+class SaysYes(AcmeDestination):
+    def deliver(self, object, batch, context):
+        return {one.op_id: ACKED for one in batch}
+
+
+class TestMine(contracts.Destination):
+    connector = SaysYes
+"""
+
+
+def test_the_table_tells_kept_laws_from_broken_ones_and_from_those_that_do_not_apply(tmp_path, pytestconfig):
+    (tmp_path / "test_mine.py").write_text(CONTRACT)
+    laws = "class_conforms or refused_row or members_arrive or renewed"
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-k",
+        laws,
+        "--seg-conformance",
+        "table.md",
+        "-p",
+        "no:cacheprovider",
+        "--rootdir",
+        ".",
+        "test_mine.py",
+    ]
+    done = subprocess.run(
+        command, cwd=tmp_path, env={"PYTHONPATH": str(pytestconfig.rootpath), "PATH": ""}, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1, done.stdout + done.stderr
+    table = (tmp_path / "table.md").read_text()
+    assert "| DestinationContract | acme |" in table
+    assert "| the class conforms | ✓ |" in table
+    assert "| a refused row is rejected and harms no other | ✗ |" in table
+    assert "assert {} == " in done.stdout or "assert set() == " in done.stdout, "assertions of the kit are not rewritten"
