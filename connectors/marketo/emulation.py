@@ -295,7 +295,10 @@ class Marketo(Emulation):
             raise RefusedError(self._error(call, "1003"))
         size = self._number(call, call.query("batchSize") or str(BATCH))
         found = self.store.select("deleted", "changed_at >= ? and id > ?", (token["since"], token["after"]), limit=size + 1)
-        told = [{"id": r.id, "leadId": r.body["leadId"], "activityDate": _time(r.created_at), "activityTypeId": 37} for r in found[:size]]
+        told = [
+            {"id": r.id, "leadId": r.body["leadId"], "activityDate": _time(r.created_at), "activityTypeId": 37, "attributes": []}
+            for r in found[:size]
+        ]
         last = found[: size + 1][min(size, len(found)) - 1].id if found else token["after"]
         return self._answer(call, told, nextPageToken=_sealed(token | {"after": last}), moreResult=len(found) > size)
 

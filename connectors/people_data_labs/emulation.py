@@ -155,20 +155,19 @@ class PeopleDataLabs(Emulation):
 
 
 def _profile(person: Person) -> dict[str, Any]:
-    """What the vendor knows of a person; its age and sex come from the shop's enrichment, mostly right."""
+    """What the vendor knows of a person, unknown fields left out; age and sex come from the shop's enrichment, mostly right."""
     first, last = person.first_name.lower(), person.last_name.lower()
     age = person.attributes.get("age", "")
     sex = {"f": "female", "m": "male"}.get(person.attributes.get("gender", "").lower()[:1])
     titles = ("software engineer", "teacher", "nurse", "sales manager", "accountant", "designer")
     pick = int(blake2b(person.email.encode(), digest_size=2).hexdigest(), 16)
-    return {
+    profile = {
         "id": f"{blake2b(person.email.encode(), digest_size=16).hexdigest()}_0000",
         "full_name": f"{first} {last}".strip() or None,
         "first_name": first or None,
         "last_name": last or None,
         "sex": sex,
         "birth_year": person.created_at.year - int(age) if age.isdecimal() else None,
-        "birth_date": None,
         "emails": [{"address": person.email, "type": "personal"}],
         "personal_emails": [person.email],
         "phone_numbers": [person.phone] if person.phone else [],
@@ -177,8 +176,8 @@ def _profile(person: Person) -> dict[str, Any]:
         "location_locality": person.city.lower() or None,
         "job_title": titles[pick % len(titles)],
         "industry": "retail" if pick % 2 else "education management",
-        "inferred_salary": "45,000-55,000" if pick % 3 else None,
     }
+    return {name: value for name, value in profile.items() if value is not None}
 
 
 def _has(body: Mapping[str, Any], wanted: Sequence[str], expression: Any) -> bool:

@@ -14,6 +14,7 @@ import pytest
 from connectors.sandbox.emulation import Emulation
 from connectors.sandbox.people import Person, Statement
 from connectors.sandbox.server import serving
+from tests.connectors.sandbox.specification import Judge
 
 START = 1_767_225_600.0
 """2026-01-01T00:00:00Z"""
@@ -40,6 +41,8 @@ class Vendor:
     def __init__(self, emulation: Emulation, http: httpx.Client, clock: Clock, page: str) -> None:
         self.emulation, self.http, self.clock, self.page = emulation, http, clock, page
         self.store, self.faults = emulation.store, emulation.faults
+        self.judge = Judge(emulation.name, http.base_url.path.rstrip("/"))
+        http.event_hooks["response"].append(self.judge.look)
 
     def call(self, method: str, path: str, body: Any = None, **more: Any) -> httpx.Response:
         return self.http.request(method, path, **({"json": body} if body is not None else {}), **more)
@@ -70,7 +73,8 @@ def some_people(count: int) -> list[Person]:
 
 @pytest.fixture
 def stand_in(tmp_path: Path) -> Iterator[Callable[..., Vendor]]:
-    """Serves a stand-in that holds `people` persons."""
+    """Serves a stand-in that holds `people` persons. Whatever a test says to it and hears is judged by the vendor's specification."""
+    served_ones: list[Vendor] = []
     with ExitStack() as stack:
 
         def serve(kind: type[Emulation], people: int = 0, headers: dict[str, str] | None = None, name: str = "state") -> Vendor:
@@ -80,6 +84,8 @@ def stand_in(tmp_path: Path) -> Iterator[Callable[..., Vendor]]:
                 emulation.seed(some_people(people))
             served = stack.enter_context(serving(emulation))
             http = stack.enter_context(httpx.Client(base_url=served.url(emulation), headers=headers, trust_env=False, verify=False, timeout=20))
-            return Vendor(emulation, http, clock, served.page)
+            served_ones.append(Vendor(emulation, http, clock, served.page))
+            return served_ones[-1]
 
         yield serve
+    assert [fault for vendor in served_ones for fault in vendor.judge.faults] == []

@@ -193,7 +193,7 @@ def test_a_bulk_query_is_waited_for_and_read_by_locator(salesforce):
 
 
 def bulk(salesforce, text, **job):
-    told = {"object": "Contact", "operation": "upsert", "externalIdFieldName": "Seg_Id__c", "contentType": "CSV", "lineEnding": "LF"} | job
+    told = {"object": "Contact", "contentType": "CSV", "lineEnding": "LF", **(job or {"operation": "upsert", "externalIdFieldName": "Seg_Id__c"})}
     path = f"{DATA}/jobs/ingest/{salesforce.call('POST', f'{DATA}/jobs/ingest', told).json()['id']}"
     assert salesforce.http.put(f"{path}/batches", content=text.encode(), headers={"Content-Type": "text/csv"}).status_code == 201
     assert salesforce.http.put(f"{path}/batches", content=text.encode()).status_code == 400
@@ -222,8 +222,8 @@ def test_a_bulk_upsert_tells_which_rows_failed_and_why(salesforce):
 
 def test_bulk_deletes_softly_or_for_good(salesforce):
     ids = [one["Id"] for one in query(salesforce, "SELECT Id FROM Contact ORDER BY Email").json()["records"]]
-    bulk(salesforce, f"Id\n{ids[0]}\n", operation="delete", externalIdFieldName=None)
-    bulk(salesforce, f"Id\n{ids[1]}\n", operation="hardDelete", externalIdFieldName=None)
+    bulk(salesforce, f"Id\n{ids[0]}\n", operation="delete")
+    bulk(salesforce, f"Id\n{ids[1]}\n", operation="hardDelete")
     assert query(salesforce, "SELECT COUNT() FROM Contact").json()["totalSize"] == 3
     assert query(salesforce, "SELECT COUNT() FROM Contact", "queryAll").json()["totalSize"] == 4
 
