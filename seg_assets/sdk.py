@@ -2,7 +2,7 @@
 
 from connectors.errors import ConfigError, ConnectorError, DestinationError, SourceError
 from connectors.hookspecs import ENTRY_POINT_GROUP, hookimpl
-from connectors.http import Action, Api, HttpSpec, Reply, Row, as_outcome, deliver_rows, load_spec
+from connectors.http import Action, Api, HttpSpec, Reply, Row, as_outcome, deliver_rows, deliver_turns, load_spec
 from connectors.types import (
     API_VERSION,
     Capability,
@@ -101,6 +101,7 @@ __all__ = [
     "api_range",
     "as_outcome",
     "deliver_rows",
+    "deliver_turns",
     "hookimpl",
     "load_spec",
 ]

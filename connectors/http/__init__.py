@@ -14,8 +14,8 @@
 """
 
 from connectors.http.api import Api, Cost, Reply
-from connectors.http.delivery import Row, as_outcome, deliver_rows
+from connectors.http.delivery import Row, as_outcome, deliver_rows, deliver_turns
 from connectors.http.rules import Action
 from connectors.http.spec import HttpSpec, load_spec
 
-__all__ = ["Action", "Api", "Cost", "HttpSpec", "Reply", "Row", "as_outcome", "deliver_rows", "load_spec"]
+__all__ = ["Action", "Api", "Cost", "HttpSpec", "Reply", "Row", "as_outcome", "deliver_rows", "deliver_turns", "load_spec"]

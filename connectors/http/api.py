@@ -40,6 +40,7 @@ class Reply:
         answer: the last answer, if one came.
         not_before: for RETRY: Unix time before which it is useless.
         maybe_applied: whether a failed request may have taken effect.
+        wait: seconds to pause at least.
         unreachable: whether there was nobody to send to, or no token to send with.
     """
 
@@ -48,6 +49,7 @@ class Reply:
     answer: Answered | None = None
     not_before: float | None = None
     maybe_applied: bool = False
+    wait: float = 0.0
     unreachable: bool = False
     endpoint: Endpoint | None = field(default=None, repr=False)
 
@@ -182,7 +184,7 @@ class Api:
         body: bytes | None,
     ) -> _Request:
         endpoint = self.spec.endpoints[name]
-        filled = endpoint.path.format_map({key: quote(value, safe="") for key, value in (path or {}).items()})
+        filled = endpoint.path.format_map({**self.spec.places, **{key: quote(value, safe="") for key, value in (path or {}).items()}})
         body = _json(json) if body is None and json is not None else body
         sent = {"Accept": "application/json", **({"Content-Type": "application/json"} if body is not None else {}), **self.spec.headers}
         return _Request(endpoint, filled, {**endpoint.query, **(query or {})}, {**sent, **(headers or {})}, body)
@@ -217,7 +219,7 @@ class Api:
             in_doubt |= reply.maybe_applied
             if in_doubt and not request.endpoint.repeating.may_repeat:
                 return replace(reply, action=Action.IN_DOUBT)
-            wait = max(self._asked(reply, context), backoff(attempt, retry.backoff, retry.longest_backoff, self._dice))
+            wait = max(reply.wait, self._asked(reply, context), backoff(attempt, retry.backoff, retry.longest_backoff, self._dice))
             if reply.action is Action.RATE_LIMITED:
                 budgets.block([window for _, window in self._windows(request)], context.clock.now() + wait)
             if attempt >= retry.attempts or not self._waited(wait, context):
@@ -236,7 +238,7 @@ class Api:
                 rules = (*request.endpoint.rules, *self.spec.rules)
                 success = request.endpoint.success_when or self.spec.success_when
                 found = judge(answer, rules, success)
-                reply = Reply(found.action, found.reason, answer, maybe_applied=found.maybe_applied)
+                reply = Reply(found.action, found.reason, answer, maybe_applied=found.maybe_applied, wait=found.wait)
                 self._learn(request, answer, budgets, context.clock.now())
         self._count(request, reply)
         context.log.debug("%s %s: %s %s", request.endpoint.method, request.endpoint.path, reply.action.value, reply.reason)

@@ -6,15 +6,16 @@ A row the answer does not speak of is in doubt, unless the endpoint states that 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from connectors.errors import ConfigError, DestinationError
+from connectors.errors import ConfigError, ConnectorError, DestinationError
 from connectors.http.api import Api, Reply
 from connectors.http.rules import Action, RowAnswer
-from connectors.types import Context, Outcome, Verdict
+from connectors.types import Context, Operation, Outcome, Verdict
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,14 @@ class Row:
 
 
 def deliver_rows(
-    api: Api, endpoint: str, rows: Sequence[Row], context: Context, *, envelope: tuple[str, str] = ("[", "]"), **given: Any
+    api: Api,
+    endpoint: str,
+    rows: Sequence[Row],
+    context: Context,
+    *,
+    envelope: tuple[str, str] = ("[", "]"),
+    on_reply: Callable[[Reply], None] = lambda _: None,
+    **given: Any,
 ) -> dict[str, Outcome]:
     """Sends rows to an endpoint.
 
@@ -47,6 +55,7 @@ def deliver_rows(
         rows: what to send, in order.
         context: of the run.
         envelope: JSON text before and after the rows, which are separated by commas.
+        on_reply: sees each reply, for what it says besides outcomes.
         given: further arguments of `Api.call`, such as `path`.
 
     Returns:
@@ -80,7 +89,42 @@ def deliver_rows(
             return outcomes | _all(rest, Outcome(Verdict.RETRY, reply.reason, _instant(reply.not_before)))
         else:
             sent = True
+            on_reply(reply)
             outcomes |= _read(batch, reply)
+    return outcomes
+
+
+def deliver_turns(batch: Sequence[Operation], send: Callable[[str, Sequence[Operation]], Mapping[str, Outcome]]) -> dict[str, Outcome]:
+    """Sends a batch audience by audience, and a person who comes twice in turns, so that the later operation is the last.
+
+    Args:
+        batch: operations, in order.
+        send: delivers operations of one audience and of different persons.
+
+    Returns:
+        An outcome per op_id. Once something was sent, an error of `send` means that the rest is to be retried.
+
+    Raises:
+        ConnectorError: what `send` raised at its first call.
+    """
+    turns: dict[tuple[int, str], list[Operation]] = {}
+    times = Counter[tuple[str, str]]()
+    for one in batch:
+        who = one.audience, one.key.casefold()
+        turns.setdefault((times[who], one.audience), []).append(one)
+        times[who] += 1
+    outcomes: dict[str, Outcome] = {}
+    failure: str | None = None
+    for (_, audience), operations in sorted(turns.items()):
+        try:
+            if failure is None:
+                outcomes |= send(audience, operations)
+        except ConnectorError as error:
+            if not outcomes:
+                raise
+            failure = error.message
+        if failure is not None:
+            outcomes |= {one.op_id: Outcome(Verdict.RETRY, failure) for one in operations}
     return outcomes
 
 

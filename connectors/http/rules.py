@@ -47,6 +47,21 @@ class _Model(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 
 
+_UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86_400}
+
+
+def seconds(value: Any) -> float:
+    """Seconds of a number or of a text such as "10s", "1m" or "1d"."""
+    if isinstance(value, str) and (match := re.fullmatch(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)", value)):
+        return float(match[1]) * _UNITS[match[2]]
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return float(value)
+    raise ValueError("write a duration as 500ms, 10s, 1m, 1h or 1d")
+
+
+Duration = Annotated[float, BeforeValidator(seconds), Field(gt=0)]
+
+
 class Expected(_Model):
     """What a JSONPath must find when a plain value is not enough."""
 
@@ -93,6 +108,7 @@ class Rule(Condition):
     """What to do when a condition holds."""
 
     do: Action = Field(description="What to do.")
+    wait: Duration | None = Field(default=None, description="Pause at least so long before trying again, where the answer does not ask for more.")
     say: str = Field(default="", description="Why, in words that are safe to show; empty: the HTTP status is named.")
 
 
@@ -132,11 +148,19 @@ _MAYBE_APPLIED = frozenset({500, 502, 504, 520, 522, 524})
 
 @dataclass(frozen=True)
 class Judgement:
-    """What is to be done after an answer, why (without personal data), and whether a failed request may have taken effect."""
+    """What is to be done after an answer.
+
+    Args:
+        action: what.
+        reason: why, without personal data.
+        maybe_applied: whether a failed request may have taken effect.
+        wait: seconds to pause at least.
+    """
 
     action: Action
     reason: str = ""
     maybe_applied: bool = False
+    wait: float = 0.0
 
 
 def judge(answer: Answered, rules: Iterable[Rule], success_when: Condition | None) -> Judgement:
@@ -155,7 +179,8 @@ def judge(answer: Answered, rules: Iterable[Rule], success_when: Condition | Non
         if success_when and not success_when.holds(answer):
             return Judgement(Action.IN_DOUBT, f"http {answer.status}, but the answer does not say that it succeeded", maybe_applied=True)
         return Judgement(action, said)
-    return Judgement(action, f"{said} (http {answer.status})" if said else f"http {answer.status}", answer.status in _MAYBE_APPLIED)
+    reason = f"{said} (http {answer.status})" if said else f"http {answer.status}"
+    return Judgement(action, reason, answer.status in _MAYBE_APPLIED, (rule and rule.wait) or 0.0)
 
 
 def row_answers(answer: Answered, sources: Iterable[RowAnswers]) -> Iterator[RowAnswer]:

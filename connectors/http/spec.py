@@ -9,30 +9,18 @@ import fnmatch
 import re
 from collections.abc import Mapping
 from datetime import date
+from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from connectors.http.auth import Auth, NoAuth
 from connectors.http.client import checked_url
 from connectors.http.paging import Paging
-from connectors.http.rules import Condition, RowAnswers, Rule
-from connectors.types import Idempotency
-
-_UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86_400}
-
-
-def seconds(value: Any) -> float:
-    """Seconds of a number or of a text such as "10s", "1m" or "1d"."""
-    if isinstance(value, str) and (match := re.fullmatch(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)", value)):
-        return float(match[1]) * _UNITS[match[2]]
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        return float(value)
-    raise ValueError("write a duration as 500ms, 10s, 1m, 1h or 1d")
-
-
-Duration = Annotated[float, BeforeValidator(seconds), Field(gt=0)]
+from connectors.http.rules import Condition, Duration, RowAnswers, Rule
+from connectors.types import Idempotency, Limit
 
 
 class _Model(BaseModel):
@@ -97,6 +85,9 @@ class HttpSpec(_Model):
     """A vendor's HTTP interface."""
 
     base_url: str = Field(description="https address all paths are below.")
+    source: str | None = Field(None, description="Where limits of rows and bytes were read.")
+    read_on: date | None = Field(None, description="When they were read.")
+    places: dict[str, str] = Field(default_factory=dict, description="Parts of paths that depend on a version or an account, by name.")
     hosts: tuple[str, ...] = Field((), description="Other hosts that tokens or next links may lead to; * stands for anything but a dot.")
     auth: Auth = Field(default_factory=NoAuth, description="How requests are authorised.")
     headers: dict[str, str] = Field(default_factory=dict, description="Sent with every request.")
@@ -114,6 +105,13 @@ class HttpSpec(_Model):
         return checked_url(url)
 
     @model_validator(mode="after")
+    def _limits_have_a_source(self) -> HttpSpec:
+        limited = [name for name, endpoint in self.endpoints.items() if endpoint.max_rows or endpoint.max_bytes]
+        if limited and not (self.source and self.read_on):
+            raise ValueError(f"endpoint {limited[0]!r} has limits; say in `source` and `read_on` where and when they were read")
+        return self
+
+    @model_validator(mode="after")
     def _budgets_apply(self) -> HttpSpec:
         paths = [endpoint.path for endpoint in self.endpoints.values()]
         for name, budget in self.budgets.items():
@@ -121,10 +119,24 @@ class HttpSpec(_Model):
                 raise ValueError(f"budget {name!r} covers no endpoint")
         return self
 
+    @property
+    def limits(self) -> tuple[Limit, ...]:
+        """Every limit with its source, for `ConnectorMeta.limits`."""
+        rates = [
+            Limit(f"{name}: calls in {window.per:g} s", window.n, budget.source, budget.read_on)
+            for name, budget in self.budgets.items()
+            for window in budget.windows
+        ]
+        sizes = [
+            Limit(f"{name}: {unit} per call", value, self.source or "", self.read_on or date.min)
+            for name, endpoint in self.endpoints.items()
+            for unit, value in (("rows", endpoint.max_rows), ("bytes", endpoint.max_bytes))
+            if value
+        ]
+        return (*rates, *sizes)
+
     def reaches(self, host: str) -> bool:
         """Whether requests, and with them credentials, may go to a host."""
-        from urllib.parse import urlsplit
-
         own = urlsplit(self.base_url).hostname
         patterns = (re.escape(allowed).replace(r"\*", "[^.]+") for allowed in self.hosts)
         return host == own or any(re.fullmatch(pattern, host, re.IGNORECASE) for pattern in patterns)
@@ -140,10 +152,14 @@ class HttpSpec(_Model):
 
 def load_spec(file: Path, **changes: Any) -> HttpSpec:
     """The spec in a YAML file, with settings that differ."""
+    return HttpSpec.model_validate(_merged(_content(file), changes))
+
+
+@cache
+def _content(file: Path) -> dict[str, Any]:
     import yaml
 
-    content = yaml.safe_load(file.read_text(encoding="utf-8"))
-    return HttpSpec.model_validate(_merged(content, changes))
+    return yaml.load(file.read_text(encoding="utf-8"), getattr(yaml, "CSafeLoader", yaml.SafeLoader))
 
 
 def _merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:

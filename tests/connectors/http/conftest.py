@@ -47,7 +47,7 @@ def vendor(httpserver):
             "put": {"method": "PUT", "path": "/things", "idempotency": "A"},
             "post": {"method": "POST", "path": "/things"},
         }
-        content = {"base_url": httpserver.url_for(""), "endpoints": endpoints, "timeout": 5, **changes}
+        content = {"base_url": httpserver.url_for(""), "endpoints": endpoints, "timeout": 5, "source": "test", "read_on": "2026-01-01", **changes}
         return Api(HttpSpec.model_validate(content), secrets or {}, name="the vendor", seed="test")
 
     return make

@@ -10,6 +10,8 @@ from connectors.http import HttpSpec, load_spec
 
 SPEC = """
 base_url: https://api.vendor.example
+source: "https://docs.vendor.example/rows"
+read_on: 2026-11-22
 hosts: ["*.vendor.example"]
 auth: {type: bearer}
 budgets:
@@ -56,6 +58,7 @@ def test_requests_go_to_known_hosts_only(spec_file, host, allowed):
         {"endpoints": {"upsert": {"path": "crm"}}},
         {"endpoints": {"upsert": {"max_rows": 0}}},
         {"unknown": 1},
+        {"source": None},
     ],
 )
 def test_a_spec_that_makes_no_sense_is_refused_when_it_is_read(spec_file, change):

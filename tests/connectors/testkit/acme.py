@@ -168,6 +168,8 @@ def _json(content: Any, status: int = 200) -> Response:
 
 
 SPEC = {
+    "source": "https://docs.acme.example/limits",
+    "read_on": "2026-11-22",
     "auth": {"type": "oauth2_refresh", "token_url": "/token"},
     "timeout": 10,
     "rules": [{"status": 401, "do": "REFRESH_TOKEN", "say": "the token is refused"}],
