@@ -37,7 +37,7 @@ class Document:
     inside: str = ""
 
 
-VENDORS: Mapping[str, Sequence[Document]] = {
+DOCUMENTS: Mapping[str, Sequence[Document]] = {
     "hubspot": [
         Document(f"hubspot/{name}.{version}.json") for version in ("2026-03", "2026-09", "v3") for name in ("contacts", "lists", "properties")
     ]
@@ -162,7 +162,7 @@ class Specification:
 @lru_cache
 def documents(vendor: str) -> tuple[Specification, ...]:
     """A vendor's documents; none where they are absent."""
-    return tuple(Specification(one) for one in VENDORS.get(vendor, ())) if SPECS.is_dir() else ()
+    return tuple(Specification(one) for one in DOCUMENTS.get(vendor, ())) if SPECS.is_dir() else ()
 
 
 class Judge:
