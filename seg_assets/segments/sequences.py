@@ -23,7 +23,7 @@ def chain_events(scene: Scene, then: Then, calendar: str | None) -> ir.Table:
         person_id, key, event_id, t, boundaries, and per step k: `reach_k`, null where the event can't be step k of a whole chain. For a chain with `within`,
         `reach_k` is the time of the chain's last event; else the first instant at which the rest of the chain counts.
     """
-    rows = _rows(scene, then, calendar)
+    rows = _promising(scene, _rows(scene, then, calendar), then, calendar)
     waits = _waits_inside(then)
     if waits:
         rows = _at_moments(scene, rows, then, calendar)
@@ -120,6 +120,14 @@ def _rows(scene: Scene, then: Then, calendar: str | None) -> ir.Table:
     if not then.on:
         return rows.mutate(key=ibis.literal(""))
     return rows.filter(rows[f"p_{then.on}"].notnull()).mutate(key=rows[f"p_{then.on}"].cast("string"))
+
+
+def _promising(scene: Scene, rows: ir.Table, then: Then, calendar: str | None) -> ir.Table:
+    """The rows of those keys that have an event for every step: the others, mostly many, have no chain and need not be put in order."""
+    span = scene.span(then.window, calendar, rows)
+    have = [(scene.matches(rows, step.event, step.where, calendar) & span.matters(rows.t)).any() for step in then.steps]
+    found = rows.group_by("person_id", "key").having(conjunction(have)).agg(rows=rows.count())
+    return rows.semi_join(found, ["person_id", "key"])
 
 
 def _waits_inside(then: Then) -> bool:

@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 import ibis
 import ibis.expr.types as ir
 
+from seg_assets.lake.functions import microseconds
 from seg_assets.schema.types import UTC
 from seg_assets.segments.ast import (
     Attribute,
@@ -50,7 +51,7 @@ def to_micros(instant: dt.datetime) -> Micros:
 
 def micros(value: ir.TimestampValue) -> ir.IntegerValue:
     """A timestamp column as microseconds since the epoch, exactly."""
-    return value.cast(UTC).delta(ibis.literal(EPOCH, type=UTC), unit="microsecond")
+    return microseconds(value.cast(UTC))
 
 
 def timestamp(value: ir.IntegerValue) -> ir.TimestampValue:

@@ -75,7 +75,7 @@ def test_built_ins_load_through_the_same_hooks():
     registry = load_registry()
     assert not broken(registry)
     assert {"files", "shop"} <= set(registry.sources)
-    assert set(registry.destinations) == {"webhook"}
+    assert {"hubspot", "webhook"} <= set(registry.destinations)
     assert record(registry, "files").connectors == ("files",)
 
 
@@ -241,7 +241,7 @@ def test_allow_list_loads_only_what_it_names_and_built_ins(package, plugin, monk
 def test_deny_list_switches_off_by_name_or_distribution(package, plugin, monkeypatch):
     package("seg-acme", "raise RuntimeError('must not be imported')")
     folder = plugin("mine", GOOD.format(id="mine"))
-    monkeypatch.setenv("SEG_PLUGINS_DISABLED", "seg.acme, webhook")
+    monkeypatch.setenv("SEG_PLUGINS_DISABLED", "seg.acme, webhook, hubspot")
     registry = load_registry(folder)
     assert not registry.destinations
     assert record(registry, "seg-acme").disabled_by == "SEG_PLUGINS_DISABLED"
