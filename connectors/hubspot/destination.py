@@ -1,0 +1,194 @@
+"""The `hubspot` destination: contacts with their properties, and membership of a manual list per audience.
+
+A member is a contact (made or changed by e-mail address) that is on the audience's list. Who leaves is taken off the list and stays a contact; only `erase`
+deletes. Both are absolute statements, so repeating them changes nothing.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, ClassVar, Literal
+
+from pydantic import Field
+
+from connectors.errors import ConfigError, DestinationError
+from connectors.http import Action, Api, Reply, Row, as_outcome, deliver_rows, deliver_turns, load_spec
+from connectors.hubspot.account import SPEC_FILE, HubSpotAccount, account_api
+from connectors.types import (
+    Capability,
+    Config,
+    ConnectorMeta,
+    Container,
+    Context,
+    Granularity,
+    Idempotency,
+    ObjectDef,
+    Operation,
+    OpKind,
+    Outcome,
+    Verdict,
+)
+
+MEMBERS = "members"
+IN_DOUBT = Outcome(Verdict.IN_DOUBT, "the answer does not say what became of this operation")
+
+
+class HubSpotDestinationConfig(HubSpotAccount):
+    """An account, and how lists are named."""
+
+    list_prefix: str = Field("", max_length=100, description="Written before an audience's name to make its list's name.")
+
+
+class HubSpotDestination:
+    """Delivers audiences as contacts on lists."""
+
+    meta: ClassVar[ConnectorMeta] = ConnectorMeta(
+        id="hubspot",
+        title="HubSpot",
+        description="Creates and updates contacts and keeps a manual list per audience.",
+        kinds=("hubspot",),
+        api=">=1,<2",
+        docs_url="https://developers.hubspot.com/docs/api/crm/contacts",
+        limits=load_spec(SPEC_FILE).limits,
+        capabilities=frozenset({Capability.CONTAINERS, Capability.ERASE}),
+    )
+    config_model: ClassVar[type[Config]] = HubSpotDestinationConfig
+
+    def __init__(self, config: HubSpotDestinationConfig) -> None:
+        self._config = config
+        self._lists: dict[str, str] = {}
+
+    def objects(self) -> Sequence[ObjectDef]:
+        about = "Contacts on the list of an audience; fields are contact properties."
+        return [ObjectDef(MEMBERS, "email", 1_000, about, idempotency=Idempotency.ABSOLUTE, granularity=Granularity.ROW)]
+
+    def deliver(self, object: str, batch: Sequence[Operation], context: Context) -> Mapping[str, Outcome]:
+        _known(object)
+        return deliver_turns(batch, lambda audience, operations: self._turn(audience, operations, context))
+
+    def ensure_container(self, object: str, audience: str, context: Context) -> Container:
+        _known(object)
+        name = f"{self._config.list_prefix}{audience}"
+        found = self._api.call("list", context, path={"name": name})
+        if found.action is not Action.SKIP_ROW:
+            return Container(_list_id(found), created=False)
+        made = self._api.call("make_list", context, json={"name": name, "objectTypeId": "0-1", "processingType": "MANUAL"})
+        if made.action is Action.SKIP_ROW:  # somebody else just made it, or our own first attempt did and its answer was lost
+            return Container(_list_id(self._api.call("list", context, path={"name": name})), created=False)
+        return Container(_list_id(made), created=True)
+
+    def erase(self, object: str, keys: Sequence[str], context: Context) -> Mapping[str, Outcome]:
+        _known(object)
+        return {key: as_outcome(self._api.call("erase", context, json={"objectId": key, "idProperty": "email"})) for key in keys}
+
+    @cached_property
+    def _api(self) -> Api:
+        return account_api(self._config)
+
+    def _turn(self, audience: str, operations: Sequence[Operation], context: Context) -> Mapping[str, Outcome]:
+        """Operations of one audience and of different persons."""
+        if audience not in self._lists:
+            self._lists[audience] = self.ensure_container(MEMBERS, audience, context).remote_id
+        removals = [one for one in operations if one.kind is OpKind.REMOVE]
+        adds = [one for one in operations if one.kind is not OpKind.REMOVE]
+        written = self._upserted(adds, context)
+        outcomes = {**written.outcomes, **self._listed("add", audience, written.ids, context)}
+        if not removals:
+            return outcomes
+        found = self._found(removals, context)
+        return {**outcomes, **found.outcomes, **self._listed("remove", audience, found.ids, context)}
+
+    def _upserted(self, adds: Sequence[Operation], context: Context) -> _Contacts:
+        """Contacts made or changed."""
+        ids: dict[str, str] = {}
+
+        def note(reply: Reply) -> None:
+            ids.update({one["objectWriteTraceId"]: one["id"] for one in _entries(reply) if {"objectWriteTraceId", "id"} <= one.keys()})
+
+        rows = [Row(one.op_id, _contact(one), key=one.op_id, person=one.key) for one in adds]
+        outcomes = deliver_rows(self._api, "upsert", rows, context, envelope=('{"inputs":[', "]}"), on_reply=note)
+        written = {op_id: ids[op_id] for op_id, one in outcomes.items() if one.verdict is Verdict.ACKED and op_id in ids}
+        return _Contacts(written, {op_id: IN_DOUBT if one.verdict is Verdict.ACKED else one for op_id, one in outcomes.items()})
+
+    def _found(self, removals: Sequence[Operation], context: Context) -> _Contacts:
+        """Contacts looked up; who is none is on no list."""
+        size = self._api.spec.endpoints["ids"].max_rows or 1
+        ids: dict[str, str] = {}
+        outcomes: dict[str, Outcome] = {}
+        for start in range(0, len(removals), size):
+            part = removals[start : start + size]
+            wanted = {"inputs": [{"id": one.key} for one in part], "idProperty": "email", "properties": ["email"], "propertiesWithHistory": []}
+            reply = self._api.call("ids", context, json=wanted)
+            if reply.action not in {Action.OK, Action.ROW_ERRORS}:
+                outcomes |= {one.op_id: Outcome(Verdict.RETRY, reply.reason, as_outcome(reply).not_before) for one in removals[start:]}
+                break
+            known = {str(one.get("properties", {}).get("email", "")).casefold(): one.get("id") for one in _entries(reply)}
+            absent = {str(key).casefold() for error in reply.json.get("errors", ()) for key in error.get("context", {}).get("ids", ())}
+            for one in part:
+                id, gone = known.get(one.key.casefold()), one.key.casefold() in absent
+                if id:
+                    ids[one.op_id] = id
+                outcomes[one.op_id] = Outcome(Verdict.ACKED) if gone and not id else IN_DOUBT
+        return _Contacts(ids, outcomes)
+
+    def _listed(self, change: Literal["add", "remove"], audience: str, ids: Mapping[str, str], context: Context) -> dict[str, Outcome]:
+        """Contacts put on the list or taken off it. `ids` are those of contacts, by op_id."""
+        if not ids:
+            return {}
+        reply = self._api.call(change, context, path={"list": self._lists[audience]}, json=list(ids.values()))
+        if reply.action is Action.SKIP_ROW:
+            del self._lists[audience]
+            return dict.fromkeys(ids, Outcome(Verdict.RETRY, reply.reason))
+        if reply.action is not Action.OK:
+            failed = as_outcome(reply)  # a list that does not take its members is no fault of theirs
+            return dict.fromkeys(ids, Outcome(Verdict.RETRY, reply.reason) if failed.verdict is Verdict.REJECTED else failed)
+        missing = set(reply.json.get("recordIdsMissing", ())) if change == "add" else set()
+        gone = Outcome(Verdict.RETRY, "the contact was deleted meanwhile")
+        return {op_id: gone if id in missing else Outcome(Verdict.ACKED) for op_id, id in ids.items()}
+
+
+@dataclass(frozen=True)
+class _Contacts:
+    """Ids of contacts by op_id, and outcomes of all operations as long as nothing more is done."""
+
+    ids: Mapping[str, str]
+    outcomes: Mapping[str, Outcome]
+
+
+def _known(object: str) -> None:
+    if object != MEMBERS:
+        raise ConfigError(f"HubSpot has no object {object!r} here", hint=f"use {MEMBERS!r}")
+
+
+def _contact(one: Operation) -> str:
+    properties = {name: _text(value) for name, value in one.fields.items()}
+    content = {"id": one.key, "idProperty": "email", "objectWriteTraceId": one.op_id, "properties": {**properties, "email": one.key}}
+    return json.dumps(content, ensure_ascii=False, separators=(",", ":"))
+
+
+def _text(value: Any) -> str:
+    """HubSpot takes texts only; an empty one clears the property."""
+    if value is None:
+        return ""
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _entries(reply: Reply) -> list[dict[str, Any]]:
+    results = reply.json.get("results") if isinstance(reply.json, dict) else None
+    return [one for one in results if isinstance(one, dict)] if isinstance(results, list) else []
+
+
+def _list_id(reply: Reply) -> str:
+    _check(reply)
+    return str(reply.json["list"]["listId"])
+
+
+def _check(reply: Reply) -> None:
+    """Raises where nothing can be delivered now."""
+    if reply.action is not Action.OK:
+        raise DestinationError(
+            f"HubSpot {reply.reason}" if reply.unreachable else f"HubSpot refuses: {reply.reason}", hint="nothing of this batch was sent"
+        )

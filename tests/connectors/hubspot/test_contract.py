@@ -1,0 +1,56 @@
+"""HubSpot keeps the contracts, with a private app's token and as an OAuth app whose refresh tokens are good for one use."""
+
+from contextlib import contextmanager
+
+from connectors.hubspot import HubSpotDestination, HubSpotSource
+from connectors.testkit import DestinationContract, SourceContract
+from tests.connectors.hubspot.stand import APP, AT, KEY, serve
+
+
+class AtHubSpot:
+    calls = "/crm/"
+
+    def serve(self, folder, clock):
+        return serve(folder, clock.now)
+
+    def config(self, url):
+        return {"base_url": url, **KEY}
+
+
+class TestMembers(AtHubSpot, DestinationContract):
+    connector = HubSpotDestination
+    fields = ("firstname", "city")
+
+    def held(self, vendor, audience):
+        return vendor.members(audience)
+
+    def refuse(self, vendor, key):
+        vendor.emulation.faults.rejected_keys.add(key)
+
+
+class TestMembersOfAnApp(TestMembers):
+    renews = "/oauth/"
+
+    def config(self, url):
+        return {"base_url": url, **APP}
+
+
+class TestContacts(AtHubSpot, SourceContract):
+    connector = HubSpotSource
+
+    @contextmanager
+    def serve(self, folder, clock):
+        """Eight contacts, the last two changed at one instant."""
+        with super().serve(folder, clock) as stand:
+            for number in range(8):
+                stand.add(f"canary-{number}@example.org", at=AT + min(number // 2, 3), firstname=f"First {number}", city="Graz")
+            yield stand
+
+    def config(self, url):
+        return {"base_url": url, **KEY, "page_size": 3}
+
+    def grow(self, vendor):
+        return len(vendor.add("canary-8@example.org", "canary-9@example.org", at=AT + 3))
+
+    def size(self, vendor):
+        return vendor.emulation.store.count("contact")
