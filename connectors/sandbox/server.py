@@ -27,7 +27,7 @@ from connectors.sandbox.emulation import Emulation
 from connectors.sandbox.faults import Dial
 from connectors.sandbox.page import PAGE, shown
 
-VENDORS = ("braze", "customerio", "hubspot", "marketo", "onetrust", "people_data_labs", "salesforce")
+VENDORS = ("braze", "customerio", "hubspot", "marketo", "onetrust", "people_data_labs", "salesforce", "webhook")
 """Vendors with a stand-in: `connectors/<vendor>/emulation.py` holds `EMULATION`."""
 _START_SECONDS = 30
 _KEEP_ALIVE_SECONDS = 600

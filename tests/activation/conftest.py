@@ -12,9 +12,9 @@ import ibis
 import pyarrow as pa
 import pytest
 
-from connectors.sandbox.receiver import Receiver, Running, running
 from connectors.types import Context, Verdict
 from connectors.webhook import WebhookDestination
+from connectors.webhook.emulation import Receiver, Running, running
 from seg_assets.activation import Audience, Delivered, Target, deliver, plan
 from seg_assets.activation.deliver import outgoing
 from seg_assets.activation.ledger import Ledger

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from connectors.sandbox.members import MemberStore
+from connectors.webhook.emulation_members import MemberStore
 from seg_assets.project.load import demo_path
 from tests.cli.command import files, seg
 

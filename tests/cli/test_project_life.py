@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from connectors.sandbox.receiver import Fault, Receiver, running
+from connectors.sandbox.faults import Fault
+from connectors.webhook.emulation import Receiver, running
 from tests.cli.command import Done, seg
 
 pytestmark = pytest.mark.slow

@@ -11,7 +11,7 @@ import dagster as dg
 import pytest
 import yaml
 
-from connectors.sandbox.receiver import Receiver, Running, running
+from connectors.webhook.emulation import Receiver, Running, running
 from seg_assets.build import definitions_of
 from seg_assets.graph import AS_OF_TAG, Graph
 from seg_assets.project.load import load_project

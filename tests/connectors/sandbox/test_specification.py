@@ -26,6 +26,7 @@ NOT_DESCRIBED = {
     "marketo": {"GET /rest/v1/lead/1.json"},
     "onetrust": {"POST /api/access/v1/oauth/token"},
     "people_data_labs": {"POST /v5/person/bulk"},
+    "webhook": {"POST /deliver"},
     "salesforce": {"POST /services/data/v67.0/composite/sobjects", "PATCH /services/data/v67.0/composite/sobjects"},
 }
 """Endpoints no document describes; docs/sandbox.md says where their facts are from."""

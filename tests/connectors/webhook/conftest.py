@@ -4,9 +4,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from connectors.sandbox.receiver import Receiver, running
 from connectors.types import Context, Operation, OpKind
 from connectors.webhook import WebhookDestination
+from connectors.webhook.emulation import Receiver, running
 
 SECRET = "a signing key for tests"
 NOW = 1_767_225_600

@@ -1,8 +1,8 @@
 """The webhook keeps the contract of destinations, against the sandbox's receiver."""
 
-from connectors.sandbox.receiver import Receiver, running
 from connectors.testkit import DestinationContract
 from connectors.webhook import WebhookDestination
+from connectors.webhook.emulation import Receiver, running
 
 SECRET = "a canary of sixteen characters"
 

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from werkzeug import Request, Response
 
 from connectors.errors import ConfigError, DestinationError
-from connectors.sandbox.receiver import Fault
+from connectors.sandbox.faults import Fault
 from connectors.types import Operation, OpKind, Outcome, Verdict
 
 NOW = 1_767_225_600

@@ -12,8 +12,8 @@ from typing import ClassVar
 
 from pydantic import Field, SecretStr
 
-from connectors.sandbox.receiver import Receiver, running
 from connectors.webhook.destination import WebhookConfig, WebhookDestination
+from connectors.webhook.emulation import Receiver, running
 from seg_assets.sdk import Config, ConnectorMeta, Context, ObjectDef, Operation, Outcome, hookimpl
 
 

@@ -14,12 +14,12 @@ from typing import Any
 from starlette.responses import JSONResponse, Response
 
 from connectors.sandbox.emulation import Call, Emulation, Endpoint, RefusedError, Shelf
-from connectors.sandbox.faults import Fault, RowFault
-from connectors.sandbox.members import MemberStore
+from connectors.sandbox.faults import RowFault
 from connectors.sandbox.server import serving
+from connectors.webhook.emulation_members import MemberStore
 from connectors.webhook.signature import HEADER, signature_fault
 
-__all__ = ["Fault", "Receiver", "Running", "running"]
+SECRET = "sandbox-webhook-signing-key"
 
 
 class Receiver(Emulation):
@@ -35,7 +35,7 @@ class Receiver(Emulation):
     title = "Webhook receiver"
     source = "our own format, see connectors/webhook"
 
-    def __init__(self, file: Path, secret: str, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, file: Path, secret: str = SECRET, clock: Callable[[], float] = time.time) -> None:
         self._secret = secret
         super().__init__(file, clock)
 
@@ -52,6 +52,9 @@ class Receiver(Emulation):
 
     def failure(self, call: Call, status: int, headers: Mapping[str, str] | None = None, *, reason: str = "") -> Response:
         return JSONResponse({"error": reason or f"http {status}"}, status, headers)
+
+    def credentials(self) -> Mapping[str, str]:
+        return {"signing key": self._secret}
 
     def shelves(self) -> Sequence[Shelf]:
         audiences = self.held.audiences()
@@ -98,3 +101,6 @@ def running(receiver: Receiver, port: int = 0) -> Iterator[Running]:
     """Serves a receiver alone, see `serving`."""
     with serving(receiver, port=port) as served:
         yield Running(receiver, f"{served.url(receiver)}/deliver", served.page)
+
+
+EMULATION = Receiver

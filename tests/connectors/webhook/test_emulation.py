@@ -9,8 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from connectors.sandbox.members import AudienceState
-from connectors.sandbox.receiver import Receiver, running
+from connectors.webhook.emulation import Receiver, running
+from connectors.webhook.emulation_members import AudienceState
 from connectors.webhook.signature import sign
 
 SECRET = "a signing key for tests"
