@@ -168,6 +168,9 @@ def _read(batch: Sequence[Row], reply: Reply) -> dict[str, Outcome]:
         elif row.op_id not in named or named[row.op_id].verdict is Verdict.ACKED:  # of two answers the worse one counts
             named[row.op_id] = Outcome(answer.verdict, _reason(answer, row))
     silence = reply.endpoint is not None and reply.endpoint.silence == "acked" and not strangers
+    if silence and reply.endpoint and reply.endpoint.taken:
+        failed = sum(outcome.verdict is not Verdict.ACKED for outcome in named.values())
+        silence = reply.endpoint.taken.first(reply.json) == len(batch) - failed
     unnamed = Outcome(Verdict.ACKED) if silence else Outcome(Verdict.IN_DOUBT, "the answer does not say what became of this operation")
     return {row.op_id: named.get(row.op_id, unnamed) for row in batch}
 

@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from connectors.http.auth import Auth, NoAuth
 from connectors.http.client import checked_url
+from connectors.http.jsonpath import Path as JsonPathField
 from connectors.http.paging import Paging
 from connectors.http.rules import Condition, Duration, RowAnswers, Rule
 from connectors.types import Idempotency, Limit
@@ -73,6 +74,7 @@ class Endpoint(_Model):
     success_when: Condition | None = Field(None, description="Must hold before a 2xx counts; default the vendor's.")
     rows: tuple[RowAnswers, ...] = Field((), description="Where the answer speaks of single rows.")
     silence: Literal["in_doubt", "acked"] = Field("in_doubt", description="What became of rows that a successful answer does not speak of.")
+    taken: JsonPathField | None = Field(None, description="JSONPath to how many rows succeeded; silence is believed only where that number is right.")
     paging: Paging | None = Field(None, description="How to get the next page.")
 
     @property

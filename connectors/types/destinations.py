@@ -86,6 +86,8 @@ class Granularity(StrEnum):
 
     ROW = "row"
     """What became of each operation."""
+    FAILURES = "failures"
+    """Which operations failed; the others succeeded."""
     BATCH = "batch"
     """All or none."""
     COUNTS = "counts"

@@ -24,6 +24,7 @@ from seg_assets.sdk import (
     DestinationError,
     Enrichment,
     FieldDef,
+    Granularity,
     Limit,
     Match,
     OpKind,
@@ -33,7 +34,7 @@ from seg_assets.sdk import (
     SourceError,
     Verdict,
 )
-from tests.connectors.testkit.acme import ACKED, AcmeConfig, AcmeConsents, AcmeDestination, AcmeEnricher, AcmeSource, after
+from tests.connectors.testkit.acme import ACKED, SPEC, AcmeConfig, AcmeConsents, AcmeDestination, AcmeEnricher, AcmeSource, after
 from tests.connectors.testkit.contracts import Consents, Destination, Enricher, Source
 
 MUTANTS = []
@@ -197,6 +198,14 @@ class TrustsTheStatus(AcmeDestination):
 @breaks(Destination, "test_counts_without_names_are_no_acknowledgement")
 class TrustsCounts(AcmeDestination):
     spec = {"endpoints": {"members": {"rows": [], "silence": "acked"}}}  # noqa: RUF012
+
+
+@breaks(Destination, "test_counts_without_names_are_no_acknowledgement")
+class TrustsSilence(AcmeDestination):
+    spec = {"endpoints": {"members": {"rows": [SPEC["endpoints"]["members"]["rows"][1]], "silence": "acked"}}}  # noqa: RUF012
+
+    def objects(self):
+        return [replace(one, granularity=Granularity.FAILURES) for one in super().objects()]
 
 
 def turned(connector, change):
