@@ -30,11 +30,13 @@ class DestinationContract(Contract):
         object: which of its objects is tried; default the first.
         fields: names of fields it takes texts in.
         audience: the audience that is delivered to.
+        yes: bodies by which the vendor itself says that all went well, such as an empty object.
     """
 
     object: ClassVar[str | None] = None
     fields: ClassVar[tuple[str, ...]] = ("name",)
     audience: ClassVar[str] = AUDIENCE
+    yes: ClassVar[frozenset[bytes]] = frozenset()
 
     def held(self, vendor: Any, audience: str) -> Mapping[str, Mapping[str, Any]]:
         """What the stand-in holds for an audience: match key to fields."""
@@ -171,6 +173,8 @@ class DestinationContract(Contract):
     def test_a_success_that_says_nothing_is_no_acknowledgement(self, world: World, body: bytes) -> None:
         if self._target(world).granularity not in _NAMES:
             pytest.skip("the vendor does not speak of single rows")
+        if body in self.yes:
+            pytest.skip("this is how the vendor says yes")
         world.wire.always = Answer(200, {"Content-Type": "application/json"}, body)
         assert Verdict.ACKED not in self._hardly(world, self._adds(world, 3))
 

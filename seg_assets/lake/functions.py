@@ -25,6 +25,11 @@ def microseconds(instant):  # type: ignore[no-untyped-def]
     """DuckDB: microseconds since 1970-01-01 UTC, exactly. Reads what is stored; a difference of instants would go through the calendar, 50 times slower."""
 
 
+@ibis.udf.agg.builtin(name="max")
+def largest(value: int, number: int, where: bool = True) -> list[int]:  # type: ignore[empty-body]
+    """DuckDB: the `number` largest values as an array, largest first."""
+
+
 @lru_cache(maxsize=2**20)
 def _parsed_phone(number: str, region: str) -> str:
     """One phone number in E.164, or "". Remembered, because an expression may ask for the same number several times."""

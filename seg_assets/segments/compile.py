@@ -1,7 +1,8 @@
 """Segments to Ibis: every distinct atom of all segments becomes one column of one table of facts, and a verdict is a boolean over that table.
 
-Counts of one event type share one pass over its events; chains and keyed groups take one pass each; nested segments are inlined, so they are true for
-the same instant. Why a person is in and until when is in `evidence.py`.
+Counts of one event type share one pass over its events. A count over a window that ends now needs no counting: it is at least n where the n-th newest
+event is in the window, so any number of thresholds and windows are read from a few instants. Chains and keyed groups take one pass each; nested segments
+are inlined, so they are true for the same instant. Why a person is in and until when is in `evidence.py`.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ from typing import Any as Anything
 import ibis
 import ibis.expr.types as ir
 
-from seg_assets.segments.ast import All, Any, Attribute, Calendar, Did, Fixed, InSegment, Rolling, Segment, Then, cuts, leaves
+from seg_assets.lake.functions import largest
+from seg_assets.segments.ast import All, Any, Attribute, Calendar, Did, Ever, Fixed, InSegment, Rolling, Segment, Then, Where, cuts, leaves
 from seg_assets.segments.binding import Bound, Resolved, Same, resolve
 from seg_assets.segments.definitions import SegmentSet
 from seg_assets.segments.keyed import in_count, key_counts
@@ -30,6 +32,9 @@ class Consent:
 
     purpose: str
 
+
+MAX_RANK = 32
+"""Counts up to so many events are read from the newest ones; larger ones are counted."""
 
 Leaf = Attribute | Did | Then | Same | Consent
 
@@ -105,9 +110,23 @@ def scene_of(
     return build_scene(persons, events, consents, as_of, segments.catalog, calendars=calendars, cuts=bounds, shares=shares, given=given)
 
 
+def _ranks(did: Did) -> list[int]:
+    """Which of the newest events decide a count: the low-th, and the first that would be too many."""
+    return [n for n in (did.count.low, (did.count.high if did.count.high is not None else -1) + 1) if n]
+
+
+@dataclass(frozen=True)
+class Kind:
+    """Events that a clause counts, whatever the window and the number."""
+
+    event: str
+    where: Where
+    calendar: str | None
+
+
 @dataclass(frozen=True)
 class Facts:
-    """One row per person with a column per atom of the rules: a count, a boolean, or the end of a consent.
+    """One row per person with what the atoms of the rules are decided from: instants, counts, booleans, ends of consents.
 
     Args:
         rules: what is asked.
@@ -134,7 +153,8 @@ class Facts:
         """The facts.
 
         Returns:
-            person_id, the attributes tested, boundaries of calendars per person, and a0, a1, ... (see `names`).
+            person_id, the attributes tested, boundaries of calendars per person, the instants of the newest events of each kind, and a0, a1, ...
+            (see `names`) for all other atoms.
         """
         scene = self.scene
         frames = [c for c in scene.people.columns if c.startswith("frame_")]
@@ -148,24 +168,46 @@ class Facts:
             else:
                 table = left_joined(table, self._column(atom, name))
         for event, atoms in by_type.items():
-            table = left_joined(table, self._counts(event, atoms))
-        return table.mutate(**{name: self._filled(table, atom, name) for atom, name in columns.items() if not isinstance(atom.leaf, Consent)})
+            table = left_joined(table, self._events(event, atoms))
+        filled = {atom: name for atom, name in columns.items() if not isinstance(atom.leaf, Consent) and name in table.columns}
+        return table.mutate(**{name: table[name].fill_null(0 if isinstance(atom.leaf, Did) else False) for atom, name in filled.items()})
 
-    def _counts(self, event: str, atoms: list[Atom]) -> ir.Table:
-        """Every count of one event type in one pass over its events."""
+    @cached_property
+    def kinds(self) -> dict[Kind, tuple[str, list[int]]]:
+        """For every kind of event that is decided by its newest: a name, and the ranks that are asked for."""
+        ranks: dict[Kind, set[int]] = {}
+        for atom in self.names:
+            if isinstance(atom.leaf, Did) and (kind := self._kind(atom)):
+                ranks.setdefault(kind, set()).update(_ranks(atom.leaf))
+        return {kind: (f"newest{i}", sorted(asked)) for i, (kind, asked) in enumerate(ranks.items())}
+
+    def _kind(self, atom: Atom) -> Kind | None:
+        """The kind of event whose newest decide a count; None where it must be counted, as its window ends before now or it needs too many."""
+        did: Anything = atom.leaf
+        up_to_now = isinstance(did.window, Ever) or did.window == Rolling(getattr(did.window, "older", 0)) or getattr(did.window, "which", "") == "this"
+        return Kind(did.event, did.where, atom.calendar) if up_to_now and max(_ranks(did)) <= MAX_RANK else None
+
+    def _events(self, event: str, atoms: list[Atom]) -> ir.Table:
+        """All that the counts of one event type are decided from, in one pass over its events."""
         scene = self.scene
         dids = {atom: atom.leaf for atom in atoms if isinstance(atom.leaf, Did)}
         properties = {name for did in dids.values() for name, _ in did.where}
         rows = scene.events([event], properties, {a.calendar for a in atoms})
         if all(isinstance(did.window, Rolling) for did in dids.values()):
             rows = rows.filter(rows.t > scene.now - max(did.window.older for did in dids.values() if isinstance(did.window, Rolling)))
-        counts = {
-            self.names[atom]: rows.count(
-                where=scene.matches(rows, event, did.where, atom.calendar) & scene.span(did.window, atom.calendar, rows).holds(rows.t)
-            )
-            for atom, did in dids.items()
-        }
-        return rows.group_by("person_id").agg(**counts)
+        found: dict[str, ir.Value] = {}
+        ranked: dict[str, list[int]] = {}
+        for atom, did in dids.items():
+            mine = scene.matches(rows, event, did.where, atom.calendar)
+            kind = self._kind(atom)
+            if kind:
+                name, ranked[name] = self.kinds[kind]
+                found[name] = largest(rows.t, ranked[name][-1], mine)
+            else:
+                found[self.names[atom]] = rows.count(where=mine & scene.span(did.window, atom.calendar, rows).holds(rows.t))
+        table = rows.group_by("person_id").agg(**found)
+        instants = {f"{name}_{rank}": table[name][rank - 1] for name, ranks in ranked.items() for rank in ranks}
+        return table.select("person_id", *(name for name in found if name not in ranked), **instants)
 
     def _column(self, atom: Atom, name: str) -> ir.Table:
         """One row per person for whom a chain, keyed group or consent holds."""
@@ -195,9 +237,6 @@ class Facts:
         ends = table.select("person_id", end=micros(table.expires_at).fill_null(FOREVER))
         return ends.filter(ends.end > scene.now).group_by("person_id").agg(**{name: lambda t: t.end.max()})
 
-    def _filled(self, table: ir.Table, atom: Atom, name: str) -> ir.Value:
-        return table[name].fill_null(0 if isinstance(atom.leaf, Did) else False)
-
     def truth(self, table: ir.Table, atom: Atom) -> ir.BooleanValue:
         """Whether the atom holds at as_of, over the facts.
 
@@ -208,10 +247,24 @@ class Facts:
         if isinstance(leaf, Attribute):
             field = self.scene.catalog.attributes[leaf.name]
             return self.scene.holds(self.scene.attribute(table, leaf.name), leaf.test, field, atom.calendar, table)
+        if isinstance(leaf, Did) and (kind := self._kind(atom)):
+            return self._in_window(table, atom, leaf, self.kinds[kind][0])
         value: Anything = table[self.names[atom]]
         if isinstance(leaf, Did):
             return in_count(leaf, value)
         return value.notnull() if isinstance(leaf, Consent) else value
+
+    def _in_window(self, table: ir.Table, atom: Atom, did: Did, name: str) -> ir.BooleanValue:
+        """A count from the newest events: the low-th is in the window, the one after the high-th is not."""
+        span = self.scene.span(did.window, atom.calendar, table)
+
+        def at_least(number: int) -> ir.BooleanValue:
+            instant: Anything = table[f"{name}_{number}"]
+            return (instant.notnull() & span.holds(instant)).fill_null(False)
+
+        bounds = [at_least(did.count.low)] if did.count.low else []
+        bounds += [~at_least(did.count.high + 1)] if did.count.high is not None else []
+        return conjunction(bounds)
 
     def verdict(self, table: ir.Table, name: str) -> ir.BooleanValue:
         """Whether each person is in the segment at as_of, over the facts. Never null."""

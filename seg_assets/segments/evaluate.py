@@ -26,7 +26,7 @@ from seg_assets.segments.tables import CHANGES, MEMBERSHIPS
 from seg_assets.segments.times import timestamp
 from seg_assets.segments.workspace import Workspace, rows_table
 
-ATOMS_PER_PASS = 128
+ATOMS_PER_PASS = 1024
 """Segments are evaluated together up to so many atoms: the facts are a table of persons by atoms."""
 
 

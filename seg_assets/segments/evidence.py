@@ -36,7 +36,7 @@ def evidence(facts: Facts, atom: Atom, persons: ir.Table) -> ir.Table | None:
         persons: person_id of those it is wanted for.
 
     Returns:
-        person_id and, by the atom's name `a`: a_events (array of ids), a_lo and a_hi or a_flips (see `timeline`), for keyed groups a_key and the
+        person_id and, by the atom's name `a`: a_n (of a count) and a_events (array of ids), a_lo and a_hi or a_flips (see `timeline`), for keyed groups a_key and the
         counts a_n0, ... of that key. Persons with nothing to say are absent. None for atoms that are on the person alone.
     """
     name, scene = facts.names[atom], facts.scene.only(persons)
@@ -75,19 +75,19 @@ def _count_evidence(scene: Scene, did: Did, calendar: str | None, name: str) -> 
     ranked = rows.select("person_id", "event_id", "t", leave=span.leave(rows.t) if span.only_loses else ibis.literal(0, "int64")).mutate(
         rank=ibis.row_number().over(group_by="person_id", order_by=[ibis.desc("t"), ibis.desc("event_id")])
     )
-    kept = ranked.filter(ranked["rank"] < decisive)
 
     def leave(rank: int) -> Anything:
-        return kept.leave.max(where=kept["rank"] == rank)
+        return ranked.leave.max(where=ranked["rank"] == rank)
 
     ends = {f"{name}_hi": leave(low - 1).fill_null(-FOREVER) if low else ibis.literal(FOREVER, "int64")}
     ends |= {f"{name}_lo": leave(high).fill_null(-FOREVER) if high is not None else ibis.literal(-FOREVER, "int64")}
-    return kept.group_by("person_id").agg(**{f"{name}_events": _ids(kept)}, **(ends if span.only_loses else {}))
+    found = {f"{name}_n": ranked.count(), f"{name}_events": _ids(ranked, ranked["rank"] < decisive)}
+    return ranked.group_by("person_id").agg(**found, **(ends if span.only_loses else {}))
 
 
-def _ids(rows: ir.Table) -> Anything:
+def _ids(rows: ir.Table, where: ir.BooleanValue | None = None) -> Anything:
     """The rows' event ids, earliest first."""
-    return rows.event_id.collect(order_by=["t", "event_id"])
+    return rows.event_id.collect(order_by=["t", "event_id"], where=where)
 
 
 def _chain_evidence(scene: Scene, then: Then, calendar: str | None, name: str, chain: ir.Table) -> ir.Table:
@@ -198,7 +198,7 @@ def _entries(facts: Facts, atom: Atom, table: ir.Table, wanted: bool) -> list[ir
         return [entry(f"allows {leaf.purpose}", met, met.ifelse("granted", "not granted"), "granted")]
     events = ibis.coalesce(table[f"{name}_events"], none)
     if isinstance(leaf, Did):
-        return [entry(leaf_text(leaf), met, table[name], count_text(leaf.count), events)]
+        return [entry(leaf_text(leaf), met, table[f"{name}_n"].fill_null(0), count_text(leaf.count), events)]
     if isinstance(leaf, Then):
         return [entry(leaf_text(leaf), met, met.ifelse("complete", "not complete"), "complete", events)]
     below = []

@@ -1,4 +1,4 @@
-"""HubSpot keeps the contracts, with a private app's token and as an OAuth app whose refresh tokens are good for one use."""
+"""HubSpot keeps the contracts: members as an OAuth app, contacts with a private app's token."""
 
 from contextlib import contextmanager
 
@@ -20,19 +20,16 @@ class AtHubSpot:
 class TestMembers(AtHubSpot, DestinationContract):
     connector = HubSpotDestination
     fields = ("firstname", "city")
+    renews = "/oauth/"
+
+    def config(self, url):
+        return {"base_url": url, **APP}
 
     def held(self, vendor, audience):
         return vendor.members(audience)
 
     def refuse(self, vendor, key):
         vendor.emulation.faults.rejected_keys.add(key)
-
-
-class TestMembersOfAnApp(TestMembers):
-    renews = "/oauth/"
-
-    def config(self, url):
-        return {"base_url": url, **APP}
 
 
 class TestContacts(AtHubSpot, SourceContract):
