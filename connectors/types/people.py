@@ -109,7 +109,7 @@ class Enricher(Protocol):
         ...
 
     def purge(self, subjects: Sequence[Subject], context: Context) -> Mapping[str, Outcome]:
-        """Has the vendor forget what it keeps about persons because we asked; an outcome per `ref`."""
+        """Has the vendor forget what it keeps about persons because we asked; an outcome per `ref`. REJECTED, with the reason, where it has no call for it."""
         ...
 
 
