@@ -164,6 +164,8 @@ class Api:
             place, value = following
             if place == "url":
                 request = replace(request, url=self._followed(value, request))
+            elif place == "header":
+                request = replace(request, headers={**request.headers, **{name: str(one) for name, one in value.items()}})
             elif place == "body":
                 content = {**(content or {}), **value}
                 request = replace(request, body=_json(content))

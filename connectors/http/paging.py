@@ -23,14 +23,14 @@ class _Paging(BaseModel):
 
 
 class TokenPaging(_Paging):
-    """The answer holds a cursor or token that is sent back: in the query, in the body, or read from a header."""
+    """The answer holds a cursor or token, in its body or in a header, that is sent back in the query, the body or a header."""
 
     type: Literal["cursor", "token"]
     next: Path | None = Field(None, description="JSONPath to the cursor.")
     header: str | None = Field(None, description="Header with the cursor, instead of `next`.")
     more: Path | None = Field(None, description="JSONPath to a flag that says whether there is more.")
     param: str = Field(description="Name it is sent back under.")
-    place: Literal["query", "body"] = "query"
+    place: Literal["query", "body", "header"] = "query"
     end: frozenset[str] = Field(frozenset({"", "null"}), description="Cursors that mean there is no more.")
 
     def after(self, answer: Answered, sent: Mapping[str, Any], rows: int) -> tuple[str, Any] | None:

@@ -69,6 +69,14 @@ def test_a_token_may_come_with_a_flag_or_in_a_header(listing, httpserver):
         return start, {}, {"Sforce-Locator": str(following(start) or "null")}
 
     assert listing({"type": "token", "header": "Sforce-Locator", "param": "locator"}, in_header)[0] == ROWS
+    httpserver.clear()
+
+    def goes_back_in_a_header(request):
+        start = int(request.headers.get("X-Continuation", 0))
+        return start, {"continuation": following(start)}, {}
+
+    paging = {"type": "token", "next": "$.continuation", "param": "X-Continuation", "place": "header"}
+    assert listing(paging, goes_back_in_a_header)[0] == ROWS
 
 
 def test_links_are_followed_from_the_body_and_from_the_header(listing, httpserver):
