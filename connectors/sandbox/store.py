@@ -67,8 +67,7 @@ class Store:
         file.parent.mkdir(parents=True, exist_ok=True)
         self._index, self._lock = index, threading.RLock()
         self._connection = sqlite3.connect(file, timeout=30, isolation_level=None, check_same_thread=False)
-        self._connection.execute("pragma journal_mode = wal")
-        self._connection.execute("pragma synchronous = normal")
+        self._connection.execute("pragma synchronous = off")  # outlives this process, if not a power cut
         self._connection.executescript(_SCHEMA)
         self._last_id: int = self.query("select coalesce(max(seq), 0) from sqlite_sequence where name = 'records'")[0][0]
 

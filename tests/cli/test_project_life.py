@@ -22,7 +22,7 @@ DESTINATION = """
 destinations:
   crm:
     connector: webhook
-    config: {{url: "http://127.0.0.1:{port}/deliver", secret: "${{CRM_SECRET}}", max_batch: 10}}
+    config: {{url: "http://127.0.0.1:{port}/webhook/deliver", secret: "${{CRM_SECRET}}", max_batch: 10}}
     audiences: [recently_active]
     fields: {{tier: tier, engagement: engagement_label}}
     armed: true
