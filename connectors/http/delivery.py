@@ -44,7 +44,7 @@ def deliver_rows(
     context: Context,
     *,
     envelope: tuple[str, str] = ("[", "]"),
-    on_reply: Callable[[Reply], None] = lambda _: None,
+    on_reply: Callable[[Reply, Sequence[Row]], None] = lambda _, __: None,
     **given: Any,
 ) -> dict[str, Outcome]:
     """Sends rows to an endpoint.
@@ -55,7 +55,7 @@ def deliver_rows(
         rows: what to send, in order.
         context: of the run.
         envelope: JSON text before and after the rows, which are separated by commas.
-        on_reply: sees each reply, for what it says besides outcomes.
+        on_reply: sees each reply and the rows it is about, for what it says besides outcomes.
         given: further arguments of `Api.call`, such as `path`.
 
     Returns:
@@ -89,7 +89,7 @@ def deliver_rows(
             return outcomes | _all(rest, Outcome(Verdict.RETRY, reply.reason, _instant(reply.not_before)))
         else:
             sent = True
-            on_reply(reply)
+            on_reply(reply, batch)
             outcomes |= _read(batch, reply)
     return outcomes
 
@@ -162,7 +162,7 @@ def _read(batch: Sequence[Row], reply: Reply) -> dict[str, Outcome]:
     named: dict[str, Outcome] = {}
     strangers = False
     for answer in reply.rows:
-        row = by_key.get(answer.key)
+        row = by_key.get(answer.key) or by_key.get(str(answer.key))
         if row is None:
             strangers = True
         elif row.op_id not in named or named[row.op_id].verdict is Verdict.ACKED:  # of two answers the worse one counts

@@ -105,7 +105,7 @@ class HubSpotDestination:
         """Contacts made or changed."""
         ids: dict[str, str] = {}
 
-        def note(reply: Reply) -> None:
+        def note(reply: Reply, _: Sequence[Row]) -> None:
             ids.update({one["objectWriteTraceId"]: one["id"] for one in _entries(reply) if {"objectWriteTraceId", "id"} <= one.keys()})
 
         rows = [Row(one.op_id, _contact(one), key=one.op_id, person=one.key) for one in adds]
