@@ -12,7 +12,9 @@ from datetime import UTC, datetime
 import dagster as dg
 
 from seg_assets.assets.raw import WATERMARK, source_key
+from seg_assets.assets.segments import TIMER
 from seg_assets.graph import ConnectionNode, Graph, StreamSource
+from seg_assets.segments.tables import HEALTH
 
 MINIMUM_SECONDS = 30
 
@@ -20,7 +22,7 @@ MINIMUM_SECONDS = 30
 def build_automation(graph: Graph, jobs: Sequence[dg.UnresolvedAssetJobDefinition]) -> tuple[list[dg.SensorDefinition], list[dg.ScheduleDefinition]]:
     """A sensor per connection, the automation sensor and the schedule.
 
-    Connection sensors only look and report, so they always run. The automation sensor acts on what they report: it is the one switch.
+    Sensors of connections and of the clock only look and report, so they always run. The automation sensor acts on what they report: it is the one switch.
     """
     config = graph.project.config.automation
     running = dg.DefaultSensorStatus.RUNNING if config.enabled else dg.DefaultSensorStatus.STOPPED
@@ -36,7 +38,8 @@ def build_automation(graph: Graph, jobs: Sequence[dg.UnresolvedAssetJobDefinitio
         default_status=dg.DefaultScheduleStatus.RUNNING if config.enabled else dg.DefaultScheduleStatus.STOPPED,
         description="Refreshes everything once a day, whatever the sensors saw.",
     )
-    return [*(_connection_sensor(graph, node) for node in graph.connections if not node.error), automation], [schedule]
+    looking = [_connection_sensor(graph, node) for node in graph.connections if not node.error]
+    return [*looking, _segment_timer(graph), automation], [schedule]
 
 
 def _connection_sensor(graph: Graph, node: ConnectionNode) -> dg.SensorDefinition:
@@ -60,6 +63,29 @@ def _connection_sensor(graph: Graph, node: ConnectionNode) -> dg.SensorDefinitio
         return dg.SensorResult(asset_events=events, cursor=json.dumps(now))
 
     return watermarks
+
+
+def _segment_timer(graph: Graph) -> dg.SensorDefinition:
+    @dg.sensor(
+        name=graph.name("segment_timer"),
+        minimum_interval_seconds=MINIMUM_SECONDS,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="Reports on the clock when a membership's valid_until has passed.",
+        target=None,
+    )
+    def segment_timer(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
+        if not graph.lake.exists(HEALTH.key):
+            return dg.SkipReason("no segment was evaluated yet")
+        ends = graph.lake.read(HEALTH.key).next_flip.min().to_pyarrow().as_py()
+        now = graph.project.config.as_of or datetime.now(UTC)
+        if ends is None or ends > now:
+            return dg.SkipReason(f"no membership ends before {ends}" if ends else "no membership ends without a new event")
+        if context.cursor == ends.isoformat():
+            return dg.SkipReason(f"the end at {ends} is reported already")
+        ended = dg.AssetMaterialization(graph.asset_key(TIMER), metadata={"valid_until": ends.isoformat()})
+        return dg.SensorResult(asset_events=[ended], cursor=ends.isoformat())
+
+    return segment_timer
 
 
 def _landed_watermark(context: dg.SensorEvaluationContext, graph: Graph, stream: StreamSource) -> str | None:

@@ -10,12 +10,15 @@ import ibis.expr.types as ir
 from seg_assets.as_of import run_as_of
 from seg_assets.graph import Graph
 from seg_assets.identity import with_person
-from seg_assets.metadata import asset_arguments
+from seg_assets.metadata import OWNERS, asset_arguments
 from seg_assets.profiles.profiles import people
 from seg_assets.schema.tables import ASSIGNMENTS, ENGAGEMENT, EVENTS, FEATURES, LINKS, PERSON_CONSENTS, PERSONAS, PROFILES, RFM
 from seg_assets.schema.types import Table
 from seg_assets.segments import SegmentSet, catalog_of, evaluate, read_segments
 from seg_assets.segments.tables import CHANGES, HEALTH, MEMBERSHIPS
+
+TIMER = ("source", "clock", "membership_ends")
+"""Path of the external asset that the timer's sensor reports on when a membership ends because time passes."""
 
 INPUTS: dict[str, Table] = {
     "profiles": PROFILES,
@@ -43,14 +46,15 @@ def everything_known(
     return people(profiles, features, engagement, rfm, persona)
 
 
-def build_segment_assets(graph: Graph) -> list[dg.AssetsDefinition]:
-    """Memberships, changes and health, evaluated together."""
+def build_segment_assets(graph: Graph) -> list[dg.AssetsDefinition | dg.AssetSpec]:
+    """Memberships, changes and health, evaluated together, below the clock that ends memberships."""
     tables = {"memberships": MEMBERSHIPS, "changes": CHANGES, "health": HEALTH}
 
     @dg.multi_asset(
         name=graph.name("segments"),
         outs={name: _out(graph, table) for name, table in tables.items()},
         ins={name: dg.AssetIn(graph.asset_key(table.key)) for name, table in INPUTS.items()},
+        deps=[graph.asset_key(TIMER)],
     )
     def segments(context: dg.AssetExecutionContext, **inputs: ir.Table) -> Iterator[dg.MaterializeResult]:
         consents, events, links = (inputs.pop(name) for name in ("consents", "events", "links"))
@@ -68,12 +72,26 @@ def build_segment_assets(graph: Graph) -> list[dg.AssetsDefinition]:
         yield _result(graph, CHANGES, ibis.union(*log, evaluation.changes) if log else evaluation.changes)
         yield _result(graph, HEALTH, evaluation.health, stale=len(evaluation.errors), **_health_table(evaluation.health))
 
-    return [segments]
+    return [_timer(graph), segments]
+
+
+def _timer(graph: Graph) -> dg.AssetSpec:
+    return dg.AssetSpec(
+        graph.asset_key(TIMER),
+        description="The clock: its sensor reports when a membership's valid_until has passed, and the segments are evaluated again without a new event.",
+        group_name=graph.name("sources"),
+        kinds={"clock"},
+        owners=OWNERS,
+        tags={"layer": "source"},
+    )
 
 
 def _out(graph: Graph, table: Table) -> dg.AssetOut:
     arguments = asset_arguments(graph, table.key, table, code=[evaluate])
-    return dg.AssetOut(**arguments)
+    # The clock has nothing to report until the first membership ends.
+    missing = dg.AutomationCondition.any_deps_missing()
+    waits = missing.ignore(dg.AssetSelection.assets(graph.asset_key(TIMER)))
+    return dg.AssetOut(**arguments | {"automation_condition": arguments["automation_condition"].replace(missing, waits)})
 
 
 def _result(graph: Graph, table: Table, value: ir.Table, **metadata: Any) -> dg.MaterializeResult:

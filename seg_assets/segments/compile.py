@@ -184,7 +184,9 @@ class Facts:
     def _kind(self, atom: Atom) -> Kind | None:
         """The kind of event whose newest decide a count; None where it must be counted, as its window ends before now or it needs too many."""
         did: Anything = atom.leaf
-        up_to_now = isinstance(did.window, Ever) or did.window == Rolling(getattr(did.window, "older", 0)) or getattr(did.window, "which", "") == "this"
+        up_to_now = (
+            isinstance(did.window, Ever) or did.window == Rolling(getattr(did.window, "older", 0)) or getattr(did.window, "which", "") == "this"
+        )
         return Kind(did.event, did.where, atom.calendar) if up_to_now and max(_ranks(did)) <= MAX_RANK else None
 
     def _events(self, event: str, atoms: list[Atom]) -> ir.Table:

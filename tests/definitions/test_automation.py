@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 
 import dagster as dg
@@ -13,6 +14,8 @@ from seg_assets.build import definitions_of
 from seg_assets.graph import Graph
 from seg_assets.project.load import load_project
 from seg_assets.schema.tables import FEATURES
+from seg_assets.segments.tables import CHANGES, HEALTH
+from tests.definitions.conftest import AS_OF
 
 ALWAYS = {"unified/quarantine"}
 """What depends on every stream."""
@@ -22,19 +25,28 @@ class Kept:
     """A refreshed project of its own with the instance that watches it."""
 
     def __init__(self, root: Path, instance: dg.DagsterInstance) -> None:
-        self.root, self.instance = root, instance
-        self.defs = definitions_of(Graph.of(load_project(root)))
-        sensors = {s.name: s for s in self.defs.get_repository_def().sensor_defs}
-        self.watermarks, self.cursor = sensors["files_watermarks"], None
+        self.root, self.instance, self.cursors = root, instance, dict[str, str]()
+        self.load()
         self.ticks = dg.evaluate_automation_conditions(self.defs, instance)
 
-    def look(self) -> list[str]:
-        """One tick of the connection's sensor: which sources it reports as changed."""
-        with dg.build_sensor_context(instance=self.instance, cursor=self.cursor, definitions=self.defs) as context:
-            answer = self.watermarks(context)
+    def load(self) -> None:
+        self.graph = Graph.of(load_project(self.root))
+        self.lake, self.defs = self.graph.lake, definitions_of(self.graph)
+        self.sensors = {s.name: s for s in self.defs.get_repository_def().sensor_defs}
+
+    def move_to(self, instant: datetime) -> None:
+        """The project's fixed clock shows another time."""
+        config = self.root / "project.yaml"
+        config.write_text(config.read_text().replace(AS_OF, instant.isoformat()))
+        self.load()
+
+    def look(self, sensor: str = "files_watermarks") -> list[str]:
+        """One tick of a sensor that looks: which sources it reports as changed."""
+        with dg.build_sensor_context(instance=self.instance, cursor=self.cursors.get(sensor), definitions=self.defs) as context:
+            answer = self.sensors[sensor](context)
         if isinstance(answer, dg.SkipReason):
             return []
-        self.cursor = answer.cursor
+        self.cursors[sensor] = answer.cursor
         for event in answer.asset_events:
             self.instance.report_runless_asset_event(event)
         return sorted(event.asset_key.to_user_string() for event in answer.asset_events)
@@ -76,6 +88,26 @@ def test_a_new_file_refreshes_exactly_what_depends_on_its_stream(kept: Kept) -> 
     assert not wanted & {"raw/files/people", "raw/files/clicks", "unified/contacts", "unified/events"}
     assert kept.look() == []
     assert kept.requested() == set()
+
+
+def test_segments_are_evaluated_again_when_a_membership_ends_by_itself(
+    kept: Kept, run: Callable[..., dg.ExecuteInProcessResult], tmp_path: Path
+) -> None:
+    assert kept.look("segment_timer") == []
+    health = kept.lake.read(HEALTH.key).to_pyarrow().to_pylist()
+    end = min(row["next_flip"] for row in health if row["next_flip"])
+    kept.move_to(end)
+    assert kept.look("segment_timer") == ["source/clock/membership_ends"]
+    wanted = kept.requested()
+    assert {"segments/memberships", "segments/changes", "segments/health"} <= wanted
+    assert not wanted & {"profiles/features", "unified/events"}
+    assert kept.look("segment_timer") == []
+    sizes = {row["segment"]: row["size"] for row in health}
+    assert run(kept.graph, kept.instance, end.isoformat()).success
+    left = [row for row in kept.lake.read(CHANGES.key).to_pyarrow().to_pylist() if row["change"] == "left" and row["as_of"] == end]
+    assert left
+    now = {row["segment"]: row["size"] for row in kept.lake.read(HEALTH.key).to_pyarrow().to_pylist()}
+    assert sum(now.values()) == sum(sizes.values()) - len(left)
 
 
 def test_a_stream_that_is_mapped_to_nothing_refreshes_nothing_else(project: Callable[..., Path]) -> None:
