@@ -17,7 +17,7 @@ from typing import Any, Literal
 
 from connectors.hookspecs import ENTRY_POINT_GROUP
 
-BUILT_INS = ("braze", "customerio", "files", "hubspot", "marketo", "onetrust", "people_data_labs", "shop", "webhook")
+BUILT_INS = ("braze", "customerio", "files", "hubspot", "marketo", "onetrust", "people_data_labs", "salesforce", "shop", "webhook")
 
 _log = logging.getLogger(__name__)
 

@@ -305,7 +305,9 @@ class Api:
     def _followed(self, link: str, request: _Request) -> str:
         """A next page's address, if requests may go there."""
         try:
-            url = urljoin(request.url or self.spec.base_url.rstrip("/") + request.path, link)
+            base = self.spec.base_url.rstrip("/")
+            below = link.startswith("/") and getattr(request.endpoint.paging, "below_base", False)
+            url = base + link if below else urljoin(request.url or base + request.path, link)
             if self.spec.reaches(urlsplit(url).hostname or ""):
                 return checked_url(url)
         except ValueError:

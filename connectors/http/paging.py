@@ -46,6 +46,7 @@ class LinkPaging(_Paging):
 
     type: Literal["next_link"]
     next: Path | None = Field(None, description="JSONPath to the address; absent: the Link header with rel=next.")
+    below_base: bool = Field(False, description="An address that begins with / is below base_url, and not at the host's root.")
 
     def after(self, answer: Answered, sent: Mapping[str, Any], rows: int) -> tuple[str, Any] | None:
         """Where and what to send next."""

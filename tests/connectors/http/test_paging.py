@@ -97,6 +97,14 @@ def test_links_are_followed_from_the_body_and_from_the_header(listing, httpserve
     assert listing({"type": "next_link"}, in_header)[0] == ROWS
 
 
+def test_links_may_begin_below_the_base_address(vendor, context, httpserver):
+    httpserver.expect_request("/org/things", query_string="p=2").respond_with_json({"results": [2], "next": None})
+    httpserver.expect_request("/org/things").respond_with_json({"results": [1], "next": "/things?p=2"})
+    paging = {"type": "next_link", "next": "$.next", "items": "$.results", "below_base": True}
+    api = vendor(base_url=httpserver.url_for("/org"), endpoints={"list": {"path": "/things", "paging": paging}})
+    assert [row for rows, _ in api.pages("list", context) for row in rows] == [1, 2]
+
+
 def test_offsets_and_numbers_count_up(listing, httpserver):
     assert listing({"type": "offset", "size": 4}, lambda r: (int(r.args["offset"]), {}, {}))[0] == ROWS
     httpserver.clear()
