@@ -23,6 +23,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[_RESULTS] = {}
+    config.pluginmanager.register(_Collector(config.stash[_RESULTS]))
 
 
 @pytest.hookimpl(wrapper=True)
@@ -32,14 +33,26 @@ def pytest_runtest_makereport(item: pytest.Item) -> Any:
     contract = next((base.__name__ for base in getattr(cls, "__mro__", ()) if base.__name__ in _CONTRACTS), None)
     if contract and (report.when == "call" or report.outcome != "passed"):
         law = getattr(item, "originalname", item.name).removeprefix("test_").replace("_", " ")
-        laws = item.config.stash[_RESULTS].setdefault((cls.connector.meta.id, contract), {})
-        laws[law] = min(laws.get(law, "skipped"), report.outcome, key=_WORST.index)
+        report.seg_law = [cls.connector.meta.id, contract, law]  # plain texts, so that pytest-xdist carries them
     return report
+
+
+class _Collector:
+    """Gathers results where reports end up: in this process, whoever ran the tests."""
+
+    def __init__(self, results: dict[tuple[str, str], dict[str, str]]) -> None:
+        self._results = results
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if found := getattr(report, "seg_law", None):
+            connector, contract, law = found
+            laws = self._results.setdefault((connector, contract), {})
+            laws[law] = min(laws.get(law, "skipped"), report.outcome, key=_WORST.index)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     results, file = config.stash[_RESULTS], config.getoption("seg_conformance")
-    if file:
+    if file and not hasattr(config, "workerinput"):
         file.write_text(conformance_table(results), encoding="utf-8")
         terminalreporter.write_line(f"conformance of {len(results)} connectors written to {file}")
 

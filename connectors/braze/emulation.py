@@ -93,10 +93,10 @@ class Braze(Emulation):
 
     def _track(self, call: Call) -> Response:
         """Applies what can be applied; rows that can't be stand in `errors` beside "success"."""
-        body = call.json()
         if len(call.body) > MAX_BYTES:
             raise RefusedError(self.failure(call, 413))
-        if not isinstance(body, dict) or not any(body.get(name) for name in ARRAYS):
+        body = {name: rows for name, rows in call.object().items() if name in ARRAYS and isinstance(rows, list)}
+        if not any(body.values()):
             raise RefusedError(_fatal(400, "Valid data must be provided in the 'attributes', 'events', or 'purchases' fields."))
         objects: list[tuple[str, int, Any]] = [(name, i, one) for name in ARRAYS for i, one in enumerate(body.get(name) or ())]
         call.rows = len(objects)
@@ -132,6 +132,8 @@ class Braze(Emulation):
     def _trouble(self, call: Call, array: str, one: Any, identity: tuple[str, str], position: int) -> str:
         if identity == NOBODY:
             return " or ".join(repr(name) for name in IDENTIFIERS) + " is required"
+        if odd := [name for name in ("external_id", "email", "phone") if not isinstance(one.get(name, ""), str | None)]:
+            return f"'{odd[0]}' is not a string"
         if missing := [name for name in NEEDED[array] if one.get(name) is None]:
             return f"'{missing[0]}' is required"
         if array != "attributes" and instant(str(one["time"])) is None:
@@ -172,15 +174,18 @@ class Braze(Emulation):
         """Sets, adds to, removes from and counts up attributes; null takes one away."""
         before = dict(user.body)
         for name, value in one.items():
-            if name in {"user_alias", "braze_id", "_update_existing_only", named}:
+            if name in {"user_alias", "braze_id", "_update_existing_only", "user_aliases", named}:
                 continue
             if value is None:
                 user.body.pop(name, None)
             elif isinstance(value, dict) and value.keys() & {"add", "remove"}:
-                held = [item for item in user.body.get(name, []) if item not in value.get("remove", [])]
-                user.body[name] = held + [item for item in dict.fromkeys(value.get("add", [])) if item not in held]
-            elif isinstance(value, dict) and "inc" in value:
-                user.body[name] = user.body.get(name, 0) + value["inc"]
+                held = [item for item in _list(user.body.get(name)) if item not in _list(value.get("remove"))]
+                user.body[name] = held
+                for item in _list(value.get("add")):
+                    if item not in held:
+                        held.append(item)
+            elif isinstance(value, dict) and isinstance(value.get("inc"), int):
+                user.body[name] = (before[name] if isinstance(before.get(name), int) else 0) + value["inc"]
             else:
                 user.body[name] = value
         if user.body != before:
@@ -188,7 +193,7 @@ class Braze(Emulation):
             call.note("update", f"user/{user.id}", user.body)
 
     def _delete(self, call: Call) -> Response:
-        body = call.json() if isinstance(call.json(), dict) else {}
+        body = call.object()
         kinds = {"external_ids": "external_id", "user_aliases": "user_alias", "braze_ids": "braze_id"}
         kinds |= {"email_addresses": "email", "phone_numbers": "phone"}
         given = [name for name in kinds if body.get(name)]
@@ -203,12 +208,12 @@ class Braze(Emulation):
         return JSONResponse({"deleted": len(found), "message": "success"})
 
     def _export(self, call: Call) -> Response:
-        body = call.json() if isinstance(call.json(), dict) else {}
-        fields, ids = body.get("fields_to_export"), body.get("external_ids") or []
-        if not isinstance(fields, list) or not fields:
+        body = call.object()
+        fields, ids = _texts(body.get("fields_to_export")), _texts(body.get("external_ids"))
+        if not fields:
             raise RefusedError(_fatal(400, "'fields_to_export' is required"))
         one = {"email": body.get("email_address"), "phone": body.get("phone"), "braze_id": body.get("braze_id")}
-        objects = [{"external_id": one} for one in ids] + [{"user_alias": one} for one in body.get("user_aliases") or []]
+        objects = [{"external_id": one} for one in ids] + [{"user_alias": one} for one in _list(body.get("user_aliases"))]
         objects += [{name: value} for name, value in one.items() if value]
         if not objects or len(objects) > MAX_IDS:
             raise RefusedError(_fatal(400, f"Give 1 to {MAX_IDS} identifiers."))
@@ -225,13 +230,12 @@ class Braze(Emulation):
         return {name: known[name] for name in fields if name in known and (name in own or name in {"created_at", "custom_attributes"})}
 
     def _subscribe(self, call: Call) -> Response:
-        body = call.json()
-        groups = body.get("subscription_groups") if isinstance(body, dict) else None
-        if not isinstance(groups, list) or not groups:
+        groups = _list(call.object().get("subscription_groups"))
+        if not groups or not all(isinstance(one, dict) for one in groups):
             raise RefusedError(_fatal(400, "'subscription_groups' is required"))
         for one in groups:
-            ids, emails, phones = (one.get(name) or [] for name in ("external_ids", "emails", "phones"))
-            if one.get("subscription_state") not in {"subscribed", "unsubscribed"} or not 0 < len(ids) + len(emails) + len(phones) <= MAX_IDS:
+            ids, emails, phones = (_texts(one.get(name)) for name in ("external_ids", "emails", "phones"))
+            if one.get("subscription_state") not in ("subscribed", "unsubscribed") or not 0 < len(ids) + len(emails) + len(phones) <= MAX_IDS:
                 raise RefusedError(_fatal(400, "A state and up to 50 users are required."))
             call.rows += len(ids) + len(emails) + len(phones)
             objects = [{"external_id": x} for x in ids] + [{"email": x} for x in emails] + [{"phone": x} for x in phones]
@@ -262,11 +266,19 @@ def _identity(one: Any) -> tuple[str, str]:
     """The identifier an object is about, its kind and value, or `NOBODY`."""
     for name in IDENTIFIERS if isinstance(one, dict) else ():
         value = one.get(name)
-        if name == "user_alias" and isinstance(value, dict) and value.get("alias_name") and value.get("alias_label"):
+        if name == "user_alias" and isinstance(value, dict) and len(_texts([value.get("alias_name"), value.get("alias_label")])) == 2:
             return name, _alias(value)
         if isinstance(value, str) and value:
             return name, _normal(name, value)
     return NOBODY
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def _texts(value: Any) -> list[str]:
+    return [one for one in _list(value) if isinstance(one, str) and one]
 
 
 def _normal(name: str, value: str) -> str:

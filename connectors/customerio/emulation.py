@@ -111,8 +111,7 @@ class CustomerIo(Emulation):
 
     def _batch(self, call: Call) -> Response:
         """Applies each item on its own; what is wrong with some stands in a 207."""
-        body = call.json()
-        items = body.get("batch") if isinstance(body, dict) else None
+        items = call.object().get("batch")
         if not isinstance(items, list) or not items:
             raise RefusedError(_invalid("required", "batch", "batch must hold items"))
         if len(call.body) > MAX_BATCH_BYTES:
@@ -245,8 +244,7 @@ class CustomerIo(Emulation):
         return JSONResponse({})
 
     def _create_segment(self, call: Call) -> Response:
-        body = call.json()
-        told = body.get("segment") if isinstance(body, dict) else None
+        told = call.object().get("segment")
         if not isinstance(told, dict) or not isinstance(told.get("name"), str) or not told["name"]:
             raise RefusedError(self.failure(call, 400))
         segment = self.store.make("segment", {"name": told["name"], "description": told.get("description", "")}, call.at)

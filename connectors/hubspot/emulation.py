@@ -124,8 +124,8 @@ class HubSpot(Emulation):
         return JSONResponse({"results": [own.get(name) or _property(name) for name in self.property_names()]})
 
     def _add_property(self, call: Call) -> Response:
-        body = call.json()
-        if not isinstance(body, dict) or not str(body.get("name", "")).isidentifier():
+        body = call.object()
+        if not isinstance(body.get("name"), str) or not body["name"].isidentifier():
             raise invalid(call, "name is required")
         if body["name"] in self.property_names():
             raise RefusedError(error(call, 409, "The property exists already.", "CONFLICT"))

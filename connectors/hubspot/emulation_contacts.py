@@ -60,12 +60,14 @@ class Contacts:
         return JSONResponse(_shown(next(iter(found.values())), call.query("properties").split(",") if call.query("properties") else SHOWN))
 
     def _search(self, call: Call) -> Response:
-        body = call.json() if isinstance(call.json(), dict) else {}
+        body = call.object()
         groups, limit = body.get("filterGroups", []), page_size(call, body.get("limit", 10), SEARCH_PAGE)
         after = number(call, body.get("after") or "0")
         if after + limit > SEARCH_CEILING:
             raise invalid(call, f"Paging reaches the first {SEARCH_CEILING} results only.")
-        if len(groups) > 5 or sum(len(group.get("filters", [])) for group in groups) > 25:
+        if not isinstance(groups, list) or not all(isinstance(one, dict) and isinstance(one.get("filters"), list) for one in groups):
+            raise invalid(call, "filterGroups must be a list of groups of filters.")
+        if len(groups) > 5 or sum(len(group["filters"]) for group in groups) > 25:
             raise invalid(call, "Too many filter groups or filters.")
         alternatives, parameters = [], []
         for group in groups:
@@ -111,7 +113,7 @@ class Contacts:
         return f"lower(json_extract(body, '$.{name}'))", lambda value: str(value).lower()
 
     def _batch_read(self, call: Call) -> Response:
-        body = call.json() if isinstance(call.json(), dict) else {}
+        body = call.object()
         ids = [str(one["id"]) for one in inputs_of(call, body)]
         found = self._found(call, body.get("idProperty"), ids)
         results = [_shown(found[key.lower()], body.get("properties") or SHOWN) for key in dict.fromkeys(ids) if key.lower() in found]
@@ -208,8 +210,8 @@ class Contacts:
         self._store.save(records)
 
     def _gdpr_delete(self, call: Call) -> Response:
-        body = call.json()
-        if not isinstance(body, dict) or not isinstance(body.get("objectId"), str):
+        body = call.object()
+        if not isinstance(body.get("objectId"), str):
             raise invalid(call, "objectId is required")
         found = list(self._found(call, body.get("idProperty"), [body["objectId"]]).values())
         if not found and body.get("idProperty") != "email":
@@ -224,7 +226,7 @@ class Contacts:
 
     def _found(self, call: Call, name: str | None, keys: Iterable[str]) -> dict[str, Record]:
         """Contacts by the given key, lower-cased."""
-        if name in {None, "", "hs_object_id"}:
+        if name in (None, "", "hs_object_id"):
             ids = [int(key) for key in keys if str(key).isdecimal()]
             return {str(record.id): record for record in self._store.get("contact", ids).values()}
         if name not in self._account.unique():

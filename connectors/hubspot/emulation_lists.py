@@ -42,8 +42,8 @@ class Lists:
         return found
 
     def _create_list(self, call: Call) -> Response:
-        body = call.json()
-        if not isinstance(body, dict) or not all(isinstance(body.get(name), str) for name in ("name", "objectTypeId", "processingType")):
+        body = call.object()
+        if not all(isinstance(body.get(name), str) for name in ("name", "objectTypeId", "processingType")):
             raise invalid(call, "name, objectTypeId and processingType are required")
         if body["processingType"] not in {"MANUAL", "SNAPSHOT", "DYNAMIC"} or body["objectTypeId"] != "0-1":
             raise invalid(call, "There are MANUAL, SNAPSHOT and DYNAMIC lists of contacts (0-1) here.")
@@ -55,7 +55,7 @@ class Lists:
         return JSONResponse({"list": self._list(record)})
 
     def _search_lists(self, call: Call) -> Response:
-        body = call.json() if isinstance(call.json(), dict) else {}
+        body = call.object()
         query, offset, size = str(body.get("query") or "").lower(), int(body.get("offset") or 0), min(int(body.get("count") or 20), 500)
         where = "lower(json_extract(body, '$.name')) like '%' || ? || '%'"
         lists, total = self._store.select("list", where, (query,), limit=size, offset=offset), self._store.count("list", where, (query,))
@@ -91,7 +91,7 @@ class Lists:
         return Response(status_code=204)
 
     def _add_and_remove(self, call: Call) -> Response:
-        body = call.json() if isinstance(call.json(), dict) else {}
+        body = call.object()
         return self._change_list(call, self._ids(call, body.get("recordIdsToAdd")), self._ids(call, body.get("recordIdsToRemove")))
 
     def _change_list(self, call: Call, add: Sequence[int], remove: Sequence[int]) -> Response:

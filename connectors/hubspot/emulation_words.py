@@ -18,6 +18,8 @@ def inputs_of(call: Call, body: Any) -> list[dict[str, Any]]:
     inputs = body.get("inputs") if isinstance(body, dict) else None
     if not isinstance(inputs, list) or not all(isinstance(one, dict) and isinstance(one.get("id"), str) for one in inputs):
         raise invalid(call, "Invalid input JSON: inputs with an id each are required.")
+    if not all(isinstance(one.get(name, ""), str) for one in inputs for name in ("idProperty", "objectWriteTraceId")):
+        raise invalid(call, "Invalid input JSON: idProperty and objectWriteTraceId are strings.")
     if not inputs or len(inputs) > BATCH:
         raise invalid(call, f"A batch has 1 to {BATCH} inputs.")
     call.rows = len(inputs)

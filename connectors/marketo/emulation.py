@@ -150,7 +150,7 @@ class Marketo(Emulation):
 
     def _sync(self, call: Call) -> Response:
         """Creates or changes leads row by row; a row that can't be is skipped with its reasons."""
-        body = call.json() if isinstance(call.json(), dict) else {}
+        body = call.object()
         rows, action, lookup = self._input(call, body), body.get("action", "createOrUpdate"), body.get("lookupField", "email")
         if action not in ACTIONS or lookup not in (*FIELDS, "id"):
             raise RefusedError(self._error(call, "1003" if action not in ACTIONS else "1006"))
@@ -303,7 +303,7 @@ class Marketo(Emulation):
         return self._answer(call, told, nextPageToken=_sealed(token | {"after": last}), moreResult=len(found) > size)
 
     def _create_export(self, call: Call) -> Response:
-        body = call.json() if isinstance(call.json(), dict) else {}
+        body = call.object()
         fields, filter = body.get("fields"), body.get("filter")
         if not isinstance(fields, list) or not isinstance(filter, dict) or not set(fields) <= {*FIELDS, *SYSTEM}:
             raise RefusedError(self._error(call, "1003"))
@@ -446,9 +446,10 @@ def _opened(token: str) -> dict[str, int] | None:
     if not token:
         return {}
     try:
-        return json.loads(base64.b32decode(token))
+        content = json.loads(base64.b32decode(token))
     except ValueError:
         return None
+    return content if isinstance(content, dict) else None
 
 
 EMULATION = Marketo

@@ -177,9 +177,8 @@ class OneTrust(Emulation):
 
     def _receipt(self, call: Call) -> Response:
         """Takes down what a data subject decided, purpose by purpose, all or nothing."""
-        body = call.json()
-        purposes = body.get("purposes") if isinstance(body, dict) else None
-        identifier = body.get("identifier") if isinstance(body, dict) else None
+        body = call.object()
+        purposes, identifier = body.get("purposes"), body.get("identifier")
         if not isinstance(identifier, str) or not identifier or body.get("requestInformation") != COLLECTION_POINT or not isinstance(purposes, list):
             raise RefusedError(JSONResponse("identifier, purposes and a valid requestInformation are required", 400))
         if not all(one.get("Id") in PURPOSES and one.get("TransactionType") in STATUS_AFTER for one in purposes) or self.faults.refuses(identifier):

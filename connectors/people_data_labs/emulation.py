@@ -100,8 +100,8 @@ class PeopleDataLabs(Emulation):
         return response
 
     def _bulk(self, call: Call) -> Response:
-        body = call.json()
-        requests = body.get("requests") if isinstance(body, dict) else None
+        body = call.object()
+        requests = body.get("requests")
         if not isinstance(requests, list) or not 1 <= len(requests) <= MAX_REQUESTS or not all(isinstance(one, dict) for one in requests):
             raise RefusedError(self.failure(call, 400))
         if self.credits_left() <= 0:

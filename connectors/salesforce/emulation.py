@@ -322,15 +322,15 @@ class Salesforce(Emulation):
 
     def _collection(self, call: Call, operation: str) -> Response:
         """Up to 200 rows, each with its own outcome in the order they came; all or none where that is asked for."""
-        body = call.json()
-        rows = body.get("records") if isinstance(body, dict) else None
+        body = call.object()
+        rows = body.get("records")
         if not isinstance(rows, list) or not rows or not all(isinstance(row, dict) for row in rows):
             raise RefusedError(self.error(400, "records are required", "JSON_PARSER_ERROR"))
         if len(rows) > COLLECTION:
             raise RefusedError(
                 self.error(400, f"record limit reached. cannot submit more than {COLLECTION} records in this request", "EXCEEDED_ID_LIMIT")
             )
-        kinds = {(row.get("attributes") or {}).get("type") for row in rows}
+        kinds = {str(row["attributes"].get("type")) if isinstance(row.get("attributes"), dict) else "" for row in rows}
         kind, external = call.request.path_params.get("object") or next(iter(kinds)), call.request.path_params.get("external", "")
         if kinds != {kind} or kind not in OBJECTS:
             raise RefusedError(self.error(400, "all records must be of one known type, named in attributes", "INVALID_TYPE"))

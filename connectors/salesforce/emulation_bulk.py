@@ -46,8 +46,8 @@ class Bulk:
         ]
 
     def _create_query(self, call: Call) -> Response:
-        body = call.json() if isinstance(call.json(), dict) else {}
-        if body.get("operation") not in {"query", "queryAll"} or not isinstance(body.get("query"), str):
+        body = call.object()
+        if body.get("operation") not in ("query", "queryAll") or not isinstance(body.get("query"), str):
             raise self._refused("INVALIDJOB", "operation and query are required")
         query, _ = self._org.run(body["query"], everything=True)
         if not query.fields:
@@ -55,13 +55,13 @@ class Bulk:
         return self._new(call, {"operation": body["operation"], "object": query.object, "query": body["query"], "state": "UploadComplete"}, "V2Query")
 
     def _create_ingest(self, call: Call) -> Response:
-        body = call.json() if isinstance(call.json(), dict) else {}
-        kind, operation, external = body.get("object"), body.get("operation"), body.get("externalIdFieldName")
+        body = call.object()
+        kind, operation, external = str(body.get("object")), str(body.get("operation")), body.get("externalIdFieldName")
         if kind not in OBJECTS or operation not in OPERATIONS:
             raise self._refused("INVALIDJOB", "object and operation are required")
         if operation == "upsert" and external not in OBJECTS[kind].external:
             raise self._refused("INVALIDJOB", "externalIdFieldName must be an external id")
-        if body.get("columnDelimiter", "COMMA") != "COMMA" or body.get("lineEnding", "LF") not in {"LF", "CRLF"}:
+        if body.get("columnDelimiter", "COMMA") != "COMMA" or body.get("lineEnding", "LF") not in ("LF", "CRLF"):
             raise self._refused("INVALIDJOB", "only COMMA with LF or CRLF is understood here")
         told = {"operation": operation, "object": kind, "state": "Open", "lineEnding": body.get("lineEnding", "LF"), "columnDelimiter": "COMMA"}
         return self._new(call, told | ({"externalIdFieldName": external} if external else {}), "V2Ingest")
@@ -87,15 +87,14 @@ class Bulk:
         return Response(status_code=201)
 
     def _close(self, call: Call) -> Response:
-        job, body = self._job(call), call.json()
-        wanted = body.get("state") if isinstance(body, dict) else None
+        job, wanted = self._job(call), str(call.object().get("state"))
         if wanted not in {"UploadComplete", "Aborted"} or job.body["state"] != "Open":
             raise self._refused("INVALIDJOBSTATE", "only an open job can be closed or aborted")
         return self._set(job, wanted)
 
     def _abort_query(self, call: Call) -> Response:
-        job, body = self._job(call), call.json()
-        if not isinstance(body, dict) or body.get("state") != "Aborted" or job.body["state"] not in NEXT:
+        job = self._job(call)
+        if call.object().get("state") != "Aborted" or job.body["state"] not in NEXT:
             raise self._refused("INVALIDJOBSTATE", "only a running job can be aborted")
         return self._set(job, "Aborted")
 

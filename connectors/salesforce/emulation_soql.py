@@ -77,9 +77,17 @@ def parsed(text: str) -> Query:
     if tree.args.get("order"):
         query.order = ", ".join([*(compiler.ordered(one) for one in tree.args["order"].expressions), "id"])
     query.parameters = compiler.parameters
-    query.limit = int(tree.args["limit"].expression.name) if tree.args.get("limit") else -1
-    query.offset = int(tree.args["offset"].expression.name) if tree.args.get("offset") else 0
+    query.limit, query.offset = _count(tree, "limit", -1), _count(tree, "offset", 0)
     return query
+
+
+def _count(tree: exp.Expression, clause: str, default: int) -> int:
+    found = tree.args.get(clause)
+    if not found:
+        return default
+    if not found.expression.name.isdecimal():
+        raise SoqlError("MALFORMED_QUERY", f"{clause} takes a whole number")
+    return min(int(found.expression.name), 2**31)
 
 
 class _Compiler:

@@ -124,6 +124,11 @@ class Call:
             return None
         return content
 
+    def object(self) -> dict[str, Any]:
+        """The body as a JSON object, {} where it is none."""
+        content = self.json()
+        return content if isinstance(content, dict) else {}
+
     def note(self, op: str, target: str, content: Any = None) -> None:
         """Says that something changed. What is told twice in a row about one target counts as repeated."""
         self.effects.append(Effect(self.id, op, target, "" if content is None else digest(content)))

@@ -63,8 +63,7 @@ class Receiver(Emulation):
         return [Shelf("Audiences", len(audiences), ("audience", "members", "last change"), rows)]
 
     def _deliver(self, call: Call) -> Response:
-        content = call.json()
-        operations = content.get("operations") if isinstance(content, dict) else None
+        operations = call.object().get("operations")
         if not isinstance(operations, list) or not all(isinstance(one, dict) for one in operations):
             raise RefusedError(self.failure(call, 400, reason="not a list of operations"))
         call.rows = len(operations)

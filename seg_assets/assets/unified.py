@@ -77,7 +77,8 @@ def _lineage(graph: Graph, table: Table) -> dg.TableColumnLineage:
         columns, delivered = stream.mapping.columns if stream.mapping else None, stream.definition.schema
         for name, origins in sources.items():
             origin = columns.get(name) if columns is not None else FromColumn(name)
-            is_there = isinstance(origin, FromColumn) and (delivered is None or origin.name in delivered.names)
-            if is_there and name not in {"source", "day"}:
+            if not isinstance(origin, FromColumn) or name in {"source", "day"}:
+                continue
+            if delivered is None or origin.name in delivered.names:
                 origins.append((stream.key, origin.name))
     return lineage(graph, sources)

@@ -1,6 +1,6 @@
 """Every page is run: a block that begins with the name of a file is that file, commands are typed, servers are asked, examples are read.
 
-Blocks of a page run in its order and in one folder. `docs/segments.md` and `docs/sandbox.md` have their own tests.
+Blocks of a page run in its order and in one folder. `docs/segments.md`, `docs/sandbox.md` and `docs/vendors.md` have their own tests.
 """
 
 from __future__ import annotations
@@ -32,7 +32,11 @@ NOT_RUN = {
 }
 """Blocks tagged `no-run`, and why."""
 
-TESTED_ELSEWHERE = {"docs/segments.md": "tests/segments/test_docs.py", "docs/sandbox.md": "tests/connectors/sandbox/test_docs.py"}
+TESTED_ELSEWHERE = {
+    "docs/segments.md": "tests/segments/test_docs.py",
+    "docs/sandbox.md": "tests/connectors/sandbox/test_docs.py",
+    "docs/vendors.md": "tests/connectors/testkit/test_guide.py",
+}
 SHOWN = {"text", "nginx", ""}
 """Languages that are looked at, not run."""
 
