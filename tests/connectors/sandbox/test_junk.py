@@ -54,9 +54,11 @@ def test_junk_is_answered_in_the_vendors_words(vendor, stand_in, monkeypatch):
     served.http.event_hooks = {}  # what is junk need not be as the specification says
     version = "67.0" if vendor == "salesforce" else "2026-03"
     for endpoint in served.emulation.endpoints():
+        if vendor == "hubspot" and "{version}" in endpoint.path:
+            continue  # the same as in v3
         for sample in ("1", "x", "9" * 40):
             path = re.sub(r"\{(\w+)\}", lambda name, sample=sample: version if name[1] == "version" else sample, endpoint.path)
-            sent = [{"content": body} for body in bodies()] if endpoint.method in {"POST", "PUT", "PATCH"} else []
-            sent += [{"params": query} for query in queries()]
+            sent = [{"content": body} for body in bodies()] if sample == "1" and endpoint.method in {"POST", "PUT", "PATCH"} else []
+            sent += [{"params": query} for query in queries()] if "{" in endpoint.path or sample == "1" else []
             answers = [served.http.request(endpoint.method, path, **one) for one in sent]
-            assert max(answer.status_code for answer in answers) < 500, path
+            assert max((answer.status_code for answer in answers), default=0) < 500, path
