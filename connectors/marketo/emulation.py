@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import base64
-import csv
-import io
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from hashlib import sha256
 from typing import Any, ClassVar
 
 from starlette.responses import JSONResponse, Response
 
+from connectors.marketo.emulation_exports import Exports
 from connectors.sandbox.emulation import Call, Emulation, Endpoint, RefusedError, Shelf, instant, iso, millis
 from connectors.sandbox.faults import RowFault
 from connectors.sandbox.limits import Window
@@ -20,7 +18,7 @@ from connectors.sandbox.store import Record
 
 CLIENT, SECRET = "sandbox-marketo-client", "sandbox-marketo-secret"
 ACCESS_SECONDS = 3600
-BATCH, CONCURRENT, EXPORTS = 300, 10, 10
+BATCH, CONCURRENT = 300, 10
 FIELDS = (
     "email",
     "firstName",
@@ -35,7 +33,6 @@ FIELDS = (
     "crmId",
     "score",
 )
-SYSTEM = ("id", "createdAt", "updatedAt")
 ACTIONS = ("createOrUpdate", "createOnly", "updateOnly", "createDuplicate")
 INSIDE = {400: "609", 401: "601", 403: "603", 404: "610", 429: "606", 500: "611", 503: "608"}
 """Failures told inside HTTP 200, by the status other vendors would use; others are HTTP statuses here too."""
@@ -70,7 +67,8 @@ class Marketo(Emulation):
     name = "marketo"
     title = "Adobe Marketo Engage"
     source = "Adobe's Swagger of 2026-07-31 and developer docs as of 2026-11-22"
-    initial_tokens: ClassVar = ()
+    fields: ClassVar = frozenset({*FIELDS, "id", "createdAt", "updatedAt"})
+    """Names of all fields of a lead."""
 
     def make_windows(self) -> Mapping[str, Window]:
         return {"burst": Window(100, 20, "606"), "day": Window(50_000, 86_400, "607")}
@@ -91,10 +89,7 @@ class Marketo(Emulation):
             ("POST", "/rest/asset/v1/staticLists.json", self._create_list),
             ("GET", "/rest/v1/activities/pagingtoken.json", self._paging_token),
             ("GET", "/rest/v1/activities/deletedleads.json", self._deleted_leads),
-            ("POST", "/bulk/v1/leads/export/create.json", self._create_export),
-            ("POST", "/bulk/v1/leads/export/{export}/enqueue.json", self._enqueue_export),
-            ("GET", "/bulk/v1/leads/export/{export}/status.json", self._export_status),
-            ("GET", "/bulk/v1/leads/export/{export}/file.json", self._export_file),
+            *Exports(self).endpoints(),
         ]
         token = [Endpoint(method, "/identity/oauth/token", self._token, open=True) for method in ("GET", "POST")]
         return [*(Endpoint(method, path, handle, counted) for method, path, handle in rest), *token]
@@ -106,15 +101,15 @@ class Marketo(Emulation):
 
     def admit(self, call: Call) -> None:
         if self.in_flight > CONCURRENT and self.faults.dial.limits:
-            raise RefusedError(self._error(call, "615"))
+            raise RefusedError(self.error(call, "615"))
         if not self.tokens.holder("access", call.bearer, call.now):
-            raise RefusedError(self._error(call, "602" if call.bearer.startswith("sandbox-marketo-access") else "601"))
+            raise RefusedError(self.error(call, "602" if call.bearer.startswith("sandbox-marketo-access") else "601"))
 
     def failure(self, call: Call, status: int, headers: Mapping[str, str] | None = None) -> Response:
-        return self._error(call, INSIDE[status]) if status in INSIDE else Response(f"HTTP {status}", status)
+        return self.error(call, INSIDE[status]) if status in INSIDE else Response(f"HTTP {status}", status)
 
     def limited(self, call: Call, window: Window) -> Response:
-        return self._error(call, window.label)
+        return self.error(call, window.label)
 
     def credentials(self) -> Mapping[str, str]:
         return {"client_id": CLIENT, "client_secret": SECRET}
@@ -153,7 +148,7 @@ class Marketo(Emulation):
         body = call.object()
         rows, action, lookup = self._input(call, body), body.get("action", "createOrUpdate"), body.get("lookupField", "email")
         if action not in ACTIONS or lookup not in (*FIELDS, "id"):
-            raise RefusedError(self._error(call, "1003" if action not in ACTIONS else "1006"))
+            raise RefusedError(self.error(call, "1003" if action not in ACTIONS else "1006"))
         known = self._by_field(lookup, [row[lookup] for row in rows if row.get(lookup) not in (None, "")])
         changed: dict[int, Record] = {}
         results = []
@@ -172,7 +167,7 @@ class Marketo(Emulation):
             known.setdefault(key, [] if action == "createDuplicate" else [lead])
             results.append({"id": lead.id, "status": "updated" if matches else "created"})
         self.store.save(list(changed.values()))
-        return self._answer(call, results)
+        return self.answer(call, results)
 
     def _row_trouble(self, call: Call, row: Mapping[str, Any], key: str, action: str, matches: Sequence[Record], position: int) -> str:
         """The code of the reason a row is skipped for, or ""."""
@@ -198,19 +193,19 @@ class Marketo(Emulation):
     def _find_leads(self, call: Call) -> Response:
         name, values = call.query("filterType"), [v for v in call.query("filterValues").split(",") if v]
         if not name or not values:
-            raise RefusedError(self._error(call, "1002"))
+            raise RefusedError(self.error(call, "1002"))
         if name not in (*FIELDS, "id") or len(values) > BATCH:
-            raise RefusedError(self._error(call, "1003"))
+            raise RefusedError(self.error(call, "1003"))
         found = sorted((record for records in self._by_field(name, values).values() for record in records), key=lambda record: record.id)
         if len(found) > 1000:
-            raise RefusedError(self._error(call, "1003"))
+            raise RefusedError(self.error(call, "1003"))
         return self._page(call, [record.id for record in found])
 
     def _read_lead(self, call: Call) -> Response:
         found = self.store.get("lead", [self._number(call, call.path("lead"))])
         if not found:
-            raise RefusedError(self._error(call, "1004"))
-        return self._answer(call, [self._lead(call, record) for record in found.values()])
+            raise RefusedError(self.error(call, "1004"))
+        return self.answer(call, [self._lead(call, record) for record in found.values()])
 
     def _delete_leads(self, call: Call) -> Response:
         ids = self._ids(call)
@@ -219,7 +214,7 @@ class Marketo(Emulation):
         self.store.save([self.store.make("deleted", {"leadId": lead}, call.at) for lead in found])
         for lead in found:
             call.note("erase", f"lead/{lead}")
-        return self._answer(call, [{"id": lead, "status": "deleted"} if lead in found else {"id": lead, **_skipped("1004")} for lead in ids])
+        return self.answer(call, [{"id": lead, "status": "deleted"} if lead in found else {"id": lead, **_skipped("1004")} for lead in ids])
 
     def _create_list(self, call: Call) -> Response:
         form = call.form()
@@ -228,22 +223,22 @@ class Marketo(Emulation):
         except ValueError:
             folder = None
         if not form.get("name") or not isinstance(folder, dict):
-            raise RefusedError(self._error(call, "1002"))
+            raise RefusedError(self.error(call, "1002"))
         if self.store.find("list", "name", [form["name"]]):
-            raise RefusedError(self._error(call, "709", "Static List with the same name already exists"))
+            raise RefusedError(self.error(call, "709", "Static List with the same name already exists"))
         record = self.store.make("list", {"name": form["name"], "description": form.get("description", "")}, call.at)
         self.store.save([record])
         call.note("create", f"list/{record.id}", record.body)
         where = {"folder": folder, "url": f"{call.base}/#ST{record.id}", "workspace": "Default", "computedUrl": ""}
-        return self._answer(call, [_list(record) | where])
+        return self.answer(call, [_list(record) | where])
 
     def _lists(self, call: Call) -> Response:
         names = [name for name in call.query("name").split(",") if name]
         found = [r for records in self.store.find("list", "name", names).values() for r in records] if names else self.store.select("list")
-        return self._answer(call, [_list(record) for record in found])
+        return self.answer(call, [_list(record) for record in found])
 
     def _read_list(self, call: Call) -> Response:
-        return self._answer(call, [_list(self._my_list(call))])
+        return self.answer(call, [_list(self._my_list(call))])
 
     def _add_to_list(self, call: Call) -> Response:
         record, ids = self._my_list(call), self._ids(call)
@@ -251,7 +246,7 @@ class Marketo(Emulation):
         fit = {lead for position, lead in enumerate(ids) if lead in known and not self.row_fault(call, str(lead), position)}
         self._note(call, record, "add", self.store.list_add(record.id, [lead for lead in ids if lead in fit], call.at))
         told = {lead: {"status": "added"} if lead in fit else _skipped("1001" if lead in known else "1004") for lead in ids}
-        return self._answer(call, [{"id": lead, **told[lead]} for lead in ids])
+        return self.answer(call, [{"id": lead, **told[lead]} for lead in ids])
 
     def _remove_from_list(self, call: Call) -> Response:
         record, ids = self._my_list(call), self._ids(call)
@@ -259,12 +254,12 @@ class Marketo(Emulation):
         removed = self.store.list_remove(record.id, ids)
         self._note(call, record, "remove", removed)
         told = {lead: {"status": "removed"} if lead in removed else _skipped("1015" if lead in known else "1004") for lead in ids}
-        return self._answer(call, [{"id": lead, **told[lead]} for lead in ids])
+        return self.answer(call, [{"id": lead, **told[lead]} for lead in ids])
 
     def _is_member(self, call: Call) -> Response:
         ids = [self._number(call, one) for one in call.query("id").split(",")] if call.query("id") else self._ids(call)
         members = self.store.listed(self._my_list(call).id, ids)
-        return self._answer(call, [{"id": lead, "status": "memberof" if lead in members else "notmemberof"} for lead in ids])
+        return self.answer(call, [{"id": lead, "status": "memberof" if lead in members else "notmemberof"} for lead in ids])
 
     def _list_leads(self, call: Call) -> Response:
         return self._page(call, [member for member, _ in self.store.list_page(self._my_list(call).id)])
@@ -277,22 +272,22 @@ class Marketo(Emulation):
         """A page of leads, and the token of the next where there is one."""
         after, size = _opened(call.query("nextPageToken")), self._number(call, call.query("batchSize") or str(BATCH))
         if after is None or not 1 <= size <= BATCH:
-            raise RefusedError(self._error(call, "1003"))
+            raise RefusedError(self.error(call, "1003"))
         left = [lead for lead in ids if lead > int(after.get("after", 0))]
         records = self.store.get("lead", left[:size])
         more = {"nextPageToken": _sealed({"after": left[size - 1]})} if len(left) > size else {}
-        return self._answer(call, [self._lead(call, records[lead]) for lead in left[:size]], **more)
+        return self.answer(call, [self._lead(call, records[lead]) for lead in left[:size]], **more)
 
     def _paging_token(self, call: Call) -> Response:
         since = instant(call.query("sinceDatetime"))
         if since is None:
-            raise RefusedError(self._error(call, "1003"))
-        return self._answer(call, None, nextPageToken=_sealed({"since": since, "after": 0}))
+            raise RefusedError(self.error(call, "1003"))
+        return self.answer(call, None, nextPageToken=_sealed({"since": since, "after": 0}))
 
     def _deleted_leads(self, call: Call) -> Response:
         token = _opened(call.query("nextPageToken"))
         if not token or "since" not in token:
-            raise RefusedError(self._error(call, "1003"))
+            raise RefusedError(self.error(call, "1003"))
         size = self._number(call, call.query("batchSize") or str(BATCH))
         found = self.store.select("deleted", "changed_at >= ? and id > ?", (token["since"], token["after"]), limit=size + 1)
         told = [
@@ -300,96 +295,24 @@ class Marketo(Emulation):
             for r in found[:size]
         ]
         last = found[: size + 1][min(size, len(found)) - 1].id if found else token["after"]
-        return self._answer(call, told, nextPageToken=_sealed(token | {"after": last}), moreResult=len(found) > size)
-
-    def _create_export(self, call: Call) -> Response:
-        body = call.object()
-        fields, filter = body.get("fields"), body.get("filter")
-        if not isinstance(fields, list) or not isinstance(filter, dict) or not set(fields) <= {*FIELDS, *SYSTEM}:
-            raise RefusedError(self._error(call, "1003"))
-        if not filter.keys() & {"createdAt", "updatedAt", "staticListId"}:
-            raise RefusedError(self._error(call, "1035"))
-        export = self.store.make("export", {"fields": fields, "filter": filter, "status": "Created", "format": body.get("format", "CSV")}, call.at)
-        self.store.save([export])
-        return self._answer(call, [self._export(export)])
-
-    def _enqueue_export(self, call: Call) -> Response:
-        export = self._my_export(call)
-        if self.store.count("export", "json_extract(body, '$.status') in ('Queued', 'Processing')") >= EXPORTS:
-            raise RefusedError(self._error(call, "1029"))
-        export.body |= {"status": "Queued", "queuedAt": iso(call.at)}
-        self.store.save([export])
-        return self._answer(call, [self._export(export)])
-
-    def _export_status(self, call: Call) -> Response:
-        """The state of an export, which moves on with each look: Queued, Processing, Completed."""
-        export = self._my_export(call)
-        if export.body["status"] == "Queued":
-            export.body |= {"status": "Processing", "startedAt": iso(call.at)}
-        elif export.body["status"] == "Processing":
-            file, count = self._extract(export)
-            sums = {"fileSize": len(file.encode()), "fileChecksum": f"sha256:{sha256(file.encode()).hexdigest()}", "numberOfRecords": count}
-            export.body |= {"status": "Completed", "finishedAt": iso(call.at), "file": file, **sums}
-        self.store.save([export])
-        return self._answer(call, [self._export(export)])
-
-    def _extract(self, export: Record) -> tuple[str, int]:
-        filter, fields = export.body["filter"], export.body["fields"]
-        conditions, parameters = ["true"], []
-        for name, column in (("createdAt", "created_at"), ("updatedAt", "changed_at")):
-            if name in filter:
-                conditions.append(f"{column} between ? and ?")
-                parameters += [instant(filter[name].get("startAt", "")) or 0, instant(filter[name].get("endAt", "")) or 2**62]
-        if "staticListId" in filter:
-            conditions.append("id in (select member from listed where list = ?)")
-            parameters.append(filter["staticListId"])
-        leads = self.store.select("lead", " and ".join(conditions), parameters)
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(fields)
-        writer.writerows([_cell(_known(lead).get(name)) for name in fields] for lead in leads)
-        return text.getvalue(), len(leads)
-
-    def _export_file(self, call: Call) -> Response:
-        """The file, or the part of it a Range header asks for."""
-        file = self._my_export(call).body.get("file")
-        if file is None:
-            raise RefusedError(self._error(call, "1003", "Export is not completed"))
-        content, wanted = file.encode(), call.header("range").removeprefix("bytes=")
-        first, _, last = wanted.partition("-")
-        if not first.isdecimal():
-            return Response(content, media_type="text/csv")
-        part = content[int(first) : int(last) + 1 if last.isdecimal() else None]
-        headers = {"Content-Range": f"bytes {first}-{int(first) + len(part) - 1}/{len(content)}"}
-        return Response(part, 206, headers, "text/csv")
-
-    def _my_export(self, call: Call) -> Record:
-        number = call.path("export").rpartition("-")[2]
-        found = self.store.get("export", [int(number, 16)]) if number and set(number) <= set("0123456789abcdef") else {}
-        if not found:
-            raise RefusedError(self._error(call, "1013"))
-        return next(iter(found.values()))
-
-    def _export(self, export: Record) -> dict[str, Any]:
-        told = {name: value for name, value in export.body.items() if name not in {"fields", "filter", "file"}}
-        return {"exportId": f"00000000-0000-4000-8000-{export.id:012x}", "createdAt": iso(export.created_at), **told}
+        return self.answer(call, told, nextPageToken=_sealed(token | {"after": last}), moreResult=len(found) > size)
 
     def _lead(self, call: Call, record: Record) -> dict[str, Any]:
-        known, fields = _known(record), [name for name in call.query("fields").split(",") if name]
+        known, fields = self.fields_of(record), [name for name in call.query("fields").split(",") if name]
         return {name: known.get(name) for name in dict.fromkeys(("id", *(fields or ("updatedAt", "lastName", "email", "createdAt", "firstName"))))}
 
     def _my_list(self, call: Call) -> Record:
         found = self.store.get("list", [self._number(call, call.path("list"))])
         if not found:
-            raise RefusedError(self._error(call, "1013"))
+            raise RefusedError(self.error(call, "1013"))
         return next(iter(found.values()))
 
     def _input(self, call: Call, body: Any) -> list[dict[str, Any]]:
         rows = body.get("input") if isinstance(body, dict) else None
         if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-            raise RefusedError(self._error(call, "609"))
+            raise RefusedError(self.error(call, "609"))
         if not 1 <= len(rows) <= BATCH:
-            raise RefusedError(self._error(call, "1003"))
+            raise RefusedError(self.error(call, "1003"))
         call.rows = len(rows)
         return rows
 
@@ -400,14 +323,20 @@ class Marketo(Emulation):
 
     def _number(self, call: Call, value: Any) -> int:
         if not str(value).isdecimal():
-            raise RefusedError(self._error(call, "1001"))
+            raise RefusedError(self.error(call, "1001"))
         return int(value)
 
-    def _answer(self, call: Call, result: list[Any] | None, **more: Any) -> Response:
+    def fields_of(self, lead: Record) -> dict[str, Any]:
+        """All fields of a lead, its own and the system's."""
+        return {"id": lead.id, **lead.body, "createdAt": _time(lead.created_at), "updatedAt": _time(lead.changed_at)}
+
+    def answer(self, call: Call, result: list[Any] | None, **more: Any) -> Response:
+        """A success, with its result if it has one."""
         told = {} if result is None else {"result": result}
         return JSONResponse({"requestId": _request_id(call), "success": True, **told, **more})
 
-    def _error(self, call: Call, code: str, message: str = "") -> Response:
+    def error(self, call: Call, code: str, message: str = "") -> Response:
+        """A failure inside HTTP 200."""
         error = {"code": code, "message": message or WORDS[code]}
         return JSONResponse({"requestId": _request_id(call), "success": False, "errors": [error]})
 
@@ -420,10 +349,6 @@ def _skipped(code: str) -> dict[str, Any]:
     return {"status": "skipped", "reasons": [{"code": code, "message": WORDS[code]}]}
 
 
-def _known(record: Record) -> dict[str, Any]:
-    return {"id": record.id, **record.body, "createdAt": _time(record.created_at), "updatedAt": _time(record.changed_at)}
-
-
 def _list(record: Record) -> dict[str, Any]:
     return {"id": record.id, **record.body, "createdAt": _time(record.created_at), "updatedAt": _time(record.changed_at)}
 
@@ -431,10 +356,6 @@ def _list(record: Record) -> dict[str, Any]:
 def _time(at: int) -> str:
     """Without fractions of a second, as Marketo writes it."""
     return f"{iso(at)[:19]}Z"
-
-
-def _cell(value: Any) -> str:
-    return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _sealed(content: Mapping[str, int]) -> str:
