@@ -216,9 +216,10 @@ class DestinationContract(Contract):
         assert verdicts <= {Verdict.RETRY}, f"nothing was sent; that is RETRY or a ConnectorError and not {sorted(verdicts)}"
 
     @pytest.mark.parametrize(
-        ("header", "seconds"), [("7", 7), ("Thu, 01 Jan 2026 00:00:40 GMT", 40), ("soon", 0), ("-3", 0), ("99999999999", 0)], ids=str
+        ("status", "header", "seconds"),
+        [(429, "7", 7), (429, "Thu, 01 Jan 2026 00:00:40 GMT", 40), (429, "soon", 0), (429, "-3", 0), (429, "99999999999", 0), (503, "7", 7)],
+        ids=str,
     )
-    @pytest.mark.parametrize("status", [429, 503])
     def test_a_vendor_that_wants_a_pause_gets_it(self, world: World, status: int, header: str, seconds: int) -> None:
         operations = self._adds(world, 3)
         world.wire.coming = [Answer(status, {"Retry-After": header})]

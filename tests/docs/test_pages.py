@@ -28,6 +28,7 @@ pytestmark = pytest.mark.slow
 NOT_RUN = {
     "uv run ruff check .\nuv run ruff format --check .\nuv run pyright\n": "they judge the whole checkout, not what the page says",
     "uv run pytest tests/segments\n": "runs other tests",
+    "uv run pytest tests/connectors --seg-conformance conformance.md\n": "runs other tests",
     "uv run python docs/img/make.py\n": "renews pictures of the repository, from a demo at full size",
 }
 """Blocks tagged `no-run`, and why."""

@@ -248,7 +248,7 @@ class DoubtsEverything(AcmeDestination):
 
 
 @breaks(Destination, "test_a_vendor_that_wants_a_pause_gets_it", 429, "7", 7)
-@breaks(Destination, "test_a_vendor_that_wants_a_pause_gets_it", 503, "Thu, 01 Jan 2026 00:00:40 GMT", 40)
+@breaks(Destination, "test_a_vendor_that_wants_a_pause_gets_it", 429, "Thu, 01 Jan 2026 00:00:40 GMT", 40)
 class Impatient(AcmeDestination):
     def deliver(self, object, batch, context):
         rows = [json.loads(self.row(one).text) for one in batch]
