@@ -11,6 +11,7 @@ import json as jsonlib
 import os
 import random
 import threading
+import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -99,7 +100,7 @@ class Api:
         self.spec, self.cost = spec, Cost()
         self.name = name or urlsplit(spec.base_url).hostname or ""
         self._secrets = {name: value for name, value in secrets.items() if value}
-        self.redactor = Redactor(self._secrets.values())
+        self._redactor = Redactor(self._secrets.values())
         identity = jsonlib.dumps([spec.base_url, spec.auth.type, sorted(self._secrets.items())])
         self._credential = _digest(identity)
         self._place = f"{urlsplit(spec.base_url).hostname}-{_digest(account) if account else self._credential}"
@@ -331,6 +332,9 @@ class Api:
                 store = TokenStore(home / self._place / f"token-{self._credential}.sqlite")
                 authorizer = Authorizer(auth, self._secrets, token_url, store, self._client.exchange)
                 self._opened[home] = authorizer, Budgets(home / self._place / "budgets.sqlite")
+            if self._redactor not in context.log.filters:  # from now on, whatever the connector logs there
+                context.log.addFilter(self._redactor)
+                weakref.finalize(self, context.log.removeFilter, self._redactor)
             return self._opened[home]
 
     def _count(self, request: _Request, reply: Reply) -> None:

@@ -38,6 +38,7 @@ def serve(folder, now):
 class TestUsers(DestinationContract):
     connector = BrazeDestination
     fields = ("first_name", "tier")
+
     def serve(self, folder, clock):
         return serve(folder, clock.now)
 

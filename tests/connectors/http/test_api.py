@@ -1,5 +1,6 @@
 """One call and everything that happens until it is over, against a loopback server and a clock that does not wait."""
 
+import gc
 import json
 import socket
 from dataclasses import replace
@@ -152,6 +153,18 @@ def test_what_calls_cost_is_counted(vendor, context, script):
     api = vendor()
     api.call("put", context, json=[1])
     assert (api.cost.calls, api.cost.waited, api.cost.sent, api.cost.received) == (2, 2, 6, 8)
+
+
+def test_what_a_connector_logs_itself_is_cleaned_while_there_is_an_api(vendor, context, script, caplog):
+    script(ok())
+    api = vendor({"token": "canary-token"}, auth={"type": "bearer"})
+    api.call("get", context)
+    context.log.warning("%s with %s", "ann@example.org", "canary-token")
+    assert caplog.records[-1].getMessage() == "*** with ***"
+    before = len(context.log.filters)
+    del api
+    gc.collect()
+    assert len(context.log.filters) < before
 
 
 def test_neither_secret_nor_body_is_logged(vendor, context, script, caplog):
