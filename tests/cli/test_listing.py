@@ -19,7 +19,14 @@ def project(tmp_path: Path) -> Path:
 def test_every_connector_is_listed_with_its_state(project: Path) -> None:
     listed = {row["connector"]: row for row in seg("connectors", "list", "--project", project, "--json").json}
     assert {name: (row["kind"], row["from"], row["state"]) for name, row in listed.items()} == {
+        "braze": ("destination", "built-in", "ok"),
+        "customerio": ("destination", "built-in", "ok"),
         "files": ("source", "built-in", "ok"),
+        "hubspot": ("source, destination", "built-in", "ok"),
+        "marketo": ("destination", "built-in", "ok"),
+        "onetrust": ("source, consent provider", "built-in", "ok"),
+        "people_data_labs": ("enricher", "built-in", "ok"),
+        "salesforce": ("source, destination", "built-in", "ok"),
         "shop": ("source", "built-in", "ok"),
         "webhook": ("destination", "built-in", "ok"),
     }
