@@ -139,8 +139,9 @@ class Contacts:
         self._check_properties(call, inputs)
         name = names.pop()
         found = self._found(call, name, keys)
-        self._check_conflicts(call, inputs, found)
-        blocked = self._store.find("blocked", "email", [k for k in (str(one["properties"].get("email", "")).lower() for one in inputs) if k] + keys)
+        emails = [one["properties"].get("email", key if name == "email" else "").lower() for key, one in zip(keys, inputs, strict=True)]
+        self._check_conflicts(call, name, dict(zip(keys, emails, strict=True)), found)
+        blocked = self._store.find("blocked", "email", [*emails, *keys]) if self._store.count("blocked") else {}
         changed, results, errors = [], [], []
         for position, (key, one) in enumerate(zip(keys, inputs, strict=True)):
             trouble = self._row_trouble(call, name, key, one, position, known=key in found or create, blocked=blocked)
@@ -185,11 +186,14 @@ class Contacts:
             if unknown := [name for name in properties if name not in known]:
                 raise invalid(call, f"Property values were not valid: {unknown[0]} does not exist", "PROPERTY_DOESNT_EXIST")
 
-    def _check_conflicts(self, call: Call, inputs: Sequence[Mapping[str, Any]], found: Mapping[str, Record]) -> None:
-        """An address that belongs to another contact refuses the whole batch."""
-        wanted = {str(one["properties"]["email"]).lower(): str(one["id"]).lower() for one in inputs if one["properties"].get("email")}
-        for email, owners in self._store.find("contact", "email", wanted).items():
-            mine = found.get(wanted[email])
+    def _check_conflicts(self, call: Call, name: str, emails: Mapping[str, str], found: Mapping[str, Record]) -> None:
+        """An address that belongs to another contact, or that two inputs want, refuses the whole batch."""
+        given = [email for email in emails.values() if email]
+        if len(set(given)) < len(given):
+            raise RefusedError(error(call, 409, "Two inputs have the same email.", "CONFLICT"))
+        moved = {email: key for key, email in emails.items() if email and (name != "email" or email != key)}
+        for email, owners in self._store.find("contact", "email", moved).items():
+            mine = found.get(moved[email])
             if mine is None or owners[0].id != mine.id:
                 raise RefusedError(error(call, 409, f"Contact already exists. Existing ID: {owners[0].id}", "CONFLICT"))
 

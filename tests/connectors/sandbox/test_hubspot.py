@@ -56,6 +56,12 @@ def test_a_row_that_takes_the_address_of_another_contact_refuses_the_whole_batch
     assert search(hubspot, {"propertyName": "city", "operator": "EQ", "value": "Linz"}).json()["total"] == 0
 
 
+def test_two_rows_that_want_one_address_refuse_the_whole_batch(hubspot):
+    both = [row("p2@example.com"), row("p0@example.com") | {"properties": {"email": "P2@example.com"}}]
+    assert upsert(hubspot, *both).status_code == 409
+    assert hubspot.store.effects() == []
+
+
 @pytest.mark.parametrize(
     "inputs",
     [
