@@ -243,6 +243,7 @@ class Api:
                 found = judge(answer, rules, success)
                 reply = Reply(found.action, found.reason, answer, maybe_applied=found.maybe_applied, wait=found.wait)
                 self._learn(request, answer, budgets, context.clock.now())
+        budgets.answered([window for _, window in self._windows(request)], request.endpoint.weight, now, context.clock.now())
         self._count(request, reply)
         context.log.debug("%s %s: %s %s", request.endpoint.method, request.endpoint.path, reply.action.value, reply.reason)
         return replace(reply, endpoint=request.endpoint)

@@ -1,8 +1,8 @@
 """How much of a vendor's rate limit is left, over all threads and processes that use the same credential.
 
 Each window counts what was spent in slots of a fortieth of its length, so a day of a million calls is 41 numbers. (pyrate-limiter's SQLite bucket keeps a
-row per call and counts them each time, reads a clock of its own, and knows no headers.) A slot counts until all of it, and a margin for calls that were
-under way, has left the window: never more than the limit in any window the vendor may count by, at least 90% of it over time.
+row per call and counts them each time, reads a clock of its own, and knows no headers.) A call is taken from its budgets before it is sent, and counted
+from when it was answered: the vendor saw it somewhere in between, so no window it may count by ever holds more than the limit.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 SLOTS = 40
-MIN_MARGIN = 0.05
-"""Seconds a call may be under way without being counted in a later window than the vendor's."""
+MARGIN = 0.05
+"""Seconds the vendor's clock may run differently within a window, or a call whose answer was lost may still be under way."""
 
 _SCHEMA = """
 create table if not exists spent(budget text, slot integer, weight real not null, primary key(budget, slot)) without rowid;
@@ -42,11 +42,11 @@ class Window:
 
     def first_counting(self, now: float) -> int:
         """The oldest slot that still counts at an instant."""
-        return int((now - self.seconds - max(self._slot, MIN_MARGIN)) // self._slot)
+        return int((now - self.seconds - MARGIN) // self._slot)
 
     def frees(self, slot: int) -> float:
         """When a slot no longer counts (Unix seconds)."""
-        return (slot + 1) * self._slot + self.seconds + max(self._slot, MIN_MARGIN)
+        return (slot + 1) * self._slot + self.seconds + MARGIN
 
 
 class Budgets:
@@ -73,6 +73,16 @@ class Budgets:
                 for window in windows:
                     self._add(database, window, weight, now)
             return max(wait, 0.0)
+
+    def answered(self, windows: Sequence[Window], weight: float, spent_at: float, now: float) -> None:
+        """Counts a call from now on, when it was answered or given up, and no longer from when it was sent."""
+        moved = [window for window in windows if window.slot(spent_at) != window.slot(now)]
+        if not moved:
+            return
+        with self._transaction() as database:
+            for window in moved:
+                self._add(database, window, weight, now)
+                self._add(database, window, -weight, spent_at, keep_from=now)
 
     def block(self, windows: Sequence[Window], until: float) -> None:
         """Lets nothing through before an instant: the vendor said so."""
@@ -109,12 +119,13 @@ class Budgets:
         query = "select coalesce(sum(weight), 0) from spent where budget = ? and slot >= ?"
         return database.execute(query, (window.name, window.first_counting(now))).fetchone()[0]
 
-    def _add(self, database: sqlite3.Connection, window: Window, weight: float, now: float) -> None:
+    def _add(self, database: sqlite3.Connection, window: Window, weight: float, at: float, keep_from: float | None = None) -> None:
         database.execute(
             "insert into spent values (?, ?, ?) on conflict(budget, slot) do update set weight = weight + excluded.weight",
-            (window.name, window.slot(now), weight),
+            (window.name, window.slot(at), weight),
         )
-        database.execute("delete from spent where budget = ? and slot < ?", (window.name, window.first_counting(now)))
+        oldest = window.first_counting(at if keep_from is None else keep_from)
+        database.execute("delete from spent where budget = ? and slot < ?", (window.name, oldest))
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:

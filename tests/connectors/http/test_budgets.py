@@ -19,6 +19,36 @@ def busiest(times, seconds):
     return max((sum(start <= t < start + seconds for t in times[i:]) for i, start in enumerate(times)), default=0)
 
 
+class Slow:
+    """Calls the vendor sees late, and a vendor that counts them when it sees them."""
+
+    def __init__(self, budgets, window):
+        self.budgets, self.window, self.under_way, self.seen = budgets, window, [], []
+
+    def send(self, now, until_seen, until_answered):
+        """Sends a call if it may be sent."""
+        if self.budgets.spend([self.window], 1, now) == 0:
+            self.seen.append(now + until_seen)
+            self.under_way.append((now + until_seen + until_answered, now))
+
+    def answer(self, now):
+        """Takes all answers that came before an instant."""
+        for answered, sent in sorted(one for one in self.under_way if one[0] <= now):
+            self.budgets.answered([self.window], 1, sent, answered)
+        self.under_way = [one for one in self.under_way if one[0] > now]
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.tuples(st.floats(0, 0.6), st.floats(0, 3), st.floats(0, 3)), min_size=10, max_size=80), st.integers(2, 6))
+def test_calls_that_are_under_way_for_long_are_counted_when_the_vendor_may_have_seen_them(tmp_path_factory, calls, limit):
+    slow, now = Slow(Budgets(tmp_path_factory.mktemp("budget") / "b.sqlite"), Window("w", limit, 5.0)), NOW
+    for pause, until_seen, until_answered in calls:
+        now += pause
+        slow.answer(now)
+        slow.send(now, until_seen, until_answered)
+    assert busiest(slow.seen, 5.0) <= limit
+
+
 def spent_until(budgets, windows, end, weight=1.0, now=NOW):
     """Instants at which calls get through when somebody asks as often as told to."""
     times = []
