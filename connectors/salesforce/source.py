@@ -29,6 +29,7 @@ class SalesforceSourceConfig(SalesforceOrg):
     fields: tuple[Annotated[str, StringConstraints(pattern=NAME)], ...] = Field(
         ("Email", "FirstName", "LastName", "MobilePhone", "MailingCity", "MailingCountry"), min_length=1, description="Fields of contacts to read."
     )
+    page_size: int = Field(2_000, ge=200, le=2_000, description="Contacts per call.")
     settle: float = Field(60, ge=2, description="Seconds a change must be old to be read.")
 
 
@@ -70,7 +71,8 @@ class SalesforceSource:
             at, id = soql_time(datetime.fromisoformat(cursor["at"])), quoted(cursor["id"])
             where += f" AND (SystemModstamp > {at} OR (SystemModstamp = {at} AND Id > {id}))"
         query = f"SELECT {fields} FROM Contact WHERE {where} ORDER BY SystemModstamp ASC, Id ASC"
-        for rows, _ in self._api.pages("query_all", context, query={"q": query}):
+        size = {"Sforce-Query-Options": f"batchSize={self._config.page_size}"}
+        for rows, _ in self._api.pages("query_all", context, query={"q": query}, headers=size):
             if rows:
                 last = {"at": rows[-1]["SystemModstamp"], "id": rows[-1]["Id"]}
                 yield Page(f"until {last['at']} {last['id']}", self._table(rows), cursor=last)

@@ -80,11 +80,14 @@ class TestContacts(AtSalesforce, SourceContract):
 
     @contextmanager
     def serve(self, folder, clock):
-        """More than two pages of the 2,000 rows Salesforce answers with."""
+        """More than two pages of 200, the fewest Salesforce answers with."""
         with serve(folder, clock.now) as stand:
-            stand.add(2_500, AT - 5_000)
-            stand.add(2_003, AT, 2_500)
+            stand.add(250, AT - 5_000)
+            stand.add(203, AT, 250)
             yield stand
+
+    def config(self, url):
+        return settings(url) | {"page_size": 200}
 
     def grow(self, vendor):
         return len(vendor.add(3, AT, 9_000))
