@@ -143,6 +143,7 @@ def floor(data: Path) -> dict:
 
 def usual(data: Path) -> dict:
     """The usual tutorial: read everything into pandas, group, scale, K-Means for k = 2..9 with a silhouette each."""
+    import numpy as np
     import pandas as pd
     from sklearn.cluster import KMeans
     from sklearn.metrics import silhouette_score
@@ -175,10 +176,11 @@ def usual(data: Path) -> dict:
     features["categories"] = events.groupby("person")["category"].nunique()
     numbers = features.select_dtypes("number").fillna(0)
     scaled = StandardScaler().fit_transform(numbers)
+    sample = np.random.default_rng(0).choice(len(scaled), min(len(scaled), 20_000), replace=False)
     scores = {}
     for k in range(2, 10):
-        labels = KMeans(k, n_init=10, random_state=0).fit(scaled).labels_
-        scores[k] = silhouette_score(scaled, labels, sample_size=min(len(scaled), 20_000), random_state=0)
+        labels = KMeans(k, n_init=10, random_state=0).fit(scaled).labels_[sample]
+        scores[k] = silhouette_score(scaled[sample], labels) if len(set(labels)) > 1 else -1.0  # a few outliers make a cluster the sample misses
     features["cluster"] = KMeans(max(scores, key=scores.get), n_init=10, random_state=0).fit(scaled).labels_
     out = data / "usual.parquet"
     features.to_parquet(out)
