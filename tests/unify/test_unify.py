@@ -12,7 +12,7 @@ import pytest
 
 from seg_assets.errors import MappingError
 from seg_assets.lake import Engine
-from seg_assets.schema.tables import CONTACTS, EVENTS, UNIFIED
+from seg_assets.schema.tables import CONTACTS, UNIFIED
 from seg_assets.schema.taxonomy import default_taxonomy
 from seg_assets.unify import FromColumn, FromSql, FromValue, StreamMapping, quarantined, unify
 from seg_assets.unify.typing import Conventions
