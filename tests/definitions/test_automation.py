@@ -15,7 +15,7 @@ from seg_assets.graph import Graph
 from seg_assets.project.load import load_project
 from seg_assets.schema.tables import FEATURES
 from seg_assets.segments.tables import CHANGES, HEALTH
-from tests.definitions.conftest import AS_OF
+from tests.definitions.conftest import AS_OF, refresh, write_project
 
 ALWAYS = {"unified/quarantine"}
 """What depends on every stream."""
@@ -66,12 +66,14 @@ class Kept:
         return {k.to_user_string() for k in found}
 
 
-@pytest.fixture
-def kept(project: Callable[..., Path], run: Callable[..., dg.ExecuteInProcessResult], tmp_path: Path) -> Iterator[Kept]:
-    root = project(destinations={})
-    (tmp_path / "dagster").mkdir()
-    with dg.DagsterInstance.local_temp(str(tmp_path / "dagster")) as instance:
-        assert run(Graph.of(load_project(root)), instance).success
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kept]:
+    """Refreshed once; each test goes on from where the one before it left the project."""
+    folder = tmp_path_factory.mktemp("kept")
+    root = write_project(folder / "shop", destinations={})
+    (folder / "dagster").mkdir()
+    with dg.DagsterInstance.local_temp(str(folder / "dagster")) as instance:
+        assert refresh(Graph.of(load_project(root)), instance).success
         yield Kept(root, instance)
 
 
@@ -90,9 +92,7 @@ def test_a_new_file_refreshes_exactly_what_depends_on_its_stream(kept: Kept) -> 
     assert kept.requested() == set()
 
 
-def test_segments_are_evaluated_again_when_a_membership_ends_by_itself(
-    kept: Kept, run: Callable[..., dg.ExecuteInProcessResult], tmp_path: Path
-) -> None:
+def test_segments_are_evaluated_again_when_a_membership_ends_by_itself(kept: Kept) -> None:
     assert kept.look("segment_timer") == []
     health = kept.lake.read(HEALTH.key).to_pyarrow().to_pylist()
     end = min(row["next_flip"] for row in health if row["next_flip"])
@@ -103,7 +103,7 @@ def test_segments_are_evaluated_again_when_a_membership_ends_by_itself(
     assert not wanted & {"profiles/features", "unified/events"}
     assert kept.look("segment_timer") == []
     sizes = {row["segment"]: row["size"] for row in health}
-    assert run(kept.graph, kept.instance, end.isoformat()).success
+    assert refresh(kept.graph, kept.instance, end.isoformat()).success
     left = [row for row in kept.lake.read(CHANGES.key).to_pyarrow().to_pylist() if row["change"] == "left" and row["as_of"] == end]
     assert left
     now = {row["segment"]: row["size"] for row in kept.lake.read(HEALTH.key).to_pyarrow().to_pylist()}

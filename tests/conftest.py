@@ -1,0 +1,11 @@
+"""What holds for all tests: files whose tests run whole graphs start first, so that no worker is left with one of them at the end."""
+
+from __future__ import annotations
+
+import pytest
+
+WHOLE_GRAPHS = ("ui/", "docs/", "cli/test_outside_world", "cli/test_project_life", "projects/", "definitions/", "bad_input/", "activation/")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: next((i for i, part in enumerate(WHOLE_GRAPHS) if f"tests/{part}" in item.nodeid), len(WHOLE_GRAPHS)))
