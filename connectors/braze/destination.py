@@ -13,8 +13,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field, SecretStr, field_validator
 
-from connectors.errors import ConfigError
-from connectors.http import Api, Row, as_outcome, deliver_rows, deliver_turns, load_spec
+from connectors.http import Api, Row, as_outcome, check_object, deliver_rows, deliver_turns, load_spec
 from connectors.http.client import checked_url
 from connectors.types import Capability, Config, ConnectorMeta, Context, Granularity, Idempotency, ObjectDef, Operation, OpKind, Outcome, Verdict
 
@@ -72,11 +71,11 @@ class BrazeDestination:
         ]
 
     def deliver(self, object: str, batch: Sequence[Operation], context: Context) -> Mapping[str, Outcome]:
-        _known(object)
+        check_object("Braze", object, USERS)
         return deliver_turns(batch, lambda _, operations: self._turn(operations, context))
 
     def erase(self, object: str, keys: Sequence[str], context: Context) -> Mapping[str, Outcome]:
-        _known(object)
+        check_object("Braze", object, USERS)
         size = self._api.spec.endpoints["delete"].max_rows or 1
         outcomes: dict[str, Outcome] = {}
         for start in range(0, len(keys), size):
@@ -109,8 +108,3 @@ class BrazeDestination:
         audiences = {self._config.attribute: {"remove" if removal else "add": [one.audience]}}
         content = {**fields, **audiences, **who, "_update_existing_only": removal}
         return json.dumps(content, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-
-
-def _known(object: str) -> None:
-    if object != USERS:
-        raise ConfigError(f"Braze has no object {object!r} here", hint=f"use {USERS!r}")

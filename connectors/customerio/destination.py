@@ -14,8 +14,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field, SecretStr, field_validator
 
-from connectors.errors import ConfigError, DestinationError
-from connectors.http import Action, Api, Reply, Row, as_outcome, deliver_rows, deliver_turns, load_spec
+from connectors.http import Action, Api, Row, as_outcome, check_object, check_reply, deliver_rows, deliver_turns, load_spec
 from connectors.http.client import checked_url
 from connectors.types import (
     Capability,
@@ -83,25 +82,25 @@ class CustomerIoDestination:
         ]
 
     def deliver(self, object: str, batch: Sequence[Operation], context: Context) -> Mapping[str, Outcome]:
-        _known(object)
+        check_object("Customer.io", object, PEOPLE)
         return deliver_turns(batch, lambda audience, operations: self._turn(audience, operations, context))
 
     def ensure_container(self, object: str, audience: str, context: Context) -> Container:
-        _known(object)
+        check_object("Customer.io", object, PEOPLE)
         name = f"{self._config.segment_prefix}{audience}"
         listed = self._app.call("segments", context)
-        _check(listed)
+        check_reply("Customer.io", listed)
         same = [one["id"] for one in listed.json["segments"] if one.get("name") == name and one.get("type", "manual") == "manual"]
         if same:
             return Container(str(min(same)), created=False)
         made = self._app.call(
             "make_segment", context, json={"segment": {"name": name, "description": "An audience; its members are kept from outside."}}
         )
-        _check(made)
+        check_reply("Customer.io", made)
         return Container(str(made.json["segment"]["id"]), created=True)
 
     def erase(self, object: str, keys: Sequence[str], context: Context) -> Mapping[str, Outcome]:
-        _known(object)
+        check_object("Customer.io", object, PEOPLE)
         rows = [Row(key, self._item("suppress", key), unique=key.casefold(), person=key) for key in dict.fromkeys(keys)]
         return deliver_rows(self._track, "people", rows, context, envelope=ENVELOPE)
 
@@ -157,15 +156,3 @@ class CustomerIoDestination:
         if fields is not None:
             content["attributes"] = {name: "" if value is None else value for name, value in fields.items()}  # empty takes an attribute away
         return json.dumps(content, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-
-
-def _known(object: str) -> None:
-    if object != PEOPLE:
-        raise ConfigError(f"Customer.io has no object {object!r} here", hint=f"use {PEOPLE!r}")
-
-
-def _check(reply: Reply) -> None:
-    """Raises where nothing can be delivered now."""
-    if reply.action is not Action.OK:
-        words = reply.reason if reply.unreachable else f"refuses: {reply.reason}"
-        raise DestinationError(f"Customer.io {words}", hint="nothing of this batch was sent")

@@ -14,8 +14,21 @@
 """
 
 from connectors.http.api import Api, Cost, Reply
-from connectors.http.delivery import Row, as_outcome, deliver_rows, deliver_turns
+from connectors.http.delivery import Row, as_outcome, check_object, check_reply, deliver_rows, deliver_turns
 from connectors.http.rules import Action
 from connectors.http.spec import HttpSpec, load_spec
 
-__all__ = ["Action", "Api", "Cost", "HttpSpec", "Reply", "Row", "as_outcome", "deliver_rows", "deliver_turns", "load_spec"]
+__all__ = [
+    "Action",
+    "Api",
+    "Cost",
+    "HttpSpec",
+    "Reply",
+    "Row",
+    "as_outcome",
+    "check_object",
+    "check_reply",
+    "deliver_rows",
+    "deliver_turns",
+    "load_spec",
+]

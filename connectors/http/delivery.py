@@ -15,7 +15,7 @@ from typing import Any
 from connectors.errors import ConfigError, ConnectorError, DestinationError
 from connectors.http.api import Api, Reply
 from connectors.http.rules import Action, RowAnswer
-from connectors.types import Context, Operation, Outcome, Verdict
+from connectors.types import ACKED, IN_DOUBT, Context, Operation, Outcome, Verdict
 
 
 @dataclass(frozen=True)
@@ -171,7 +171,7 @@ def _read(batch: Sequence[Row], reply: Reply) -> dict[str, Outcome]:
     if silence and reply.endpoint and reply.endpoint.taken:
         failed = sum(outcome.verdict is not Verdict.ACKED for outcome in named.values())
         silence = reply.endpoint.taken.first(reply.json) == len(batch) - failed
-    unnamed = Outcome(Verdict.ACKED) if silence else Outcome(Verdict.IN_DOUBT, "the answer does not say what became of this operation")
+    unnamed = ACKED if silence else IN_DOUBT
     return {row.op_id: named.get(row.op_id, unnamed) for row in batch}
 
 
@@ -200,11 +200,32 @@ def _instant(at: float | None) -> datetime | None:
     return datetime.fromtimestamp(at, UTC) if at is not None else None
 
 
+def check_object(vendor: str, object: str, known: str) -> None:
+    """For destinations with one object.
+
+    Raises:
+        ConfigError: it is another one that is asked for.
+    """
+    if object != known:
+        raise ConfigError(f"{vendor} has no object {object!r} here", hint=f"use {known!r}")
+
+
+def check_reply(vendor: str, reply: Reply) -> None:
+    """For calls that everything after them needs.
+
+    Raises:
+        DestinationError: the call did not work.
+    """
+    if reply.action is not Action.OK:
+        words = reply.reason if reply.unreachable else f"refuses: {reply.reason}"
+        raise DestinationError(f"{vendor} {words}", hint="nothing more of this batch was sent")
+
+
 def as_outcome(reply: Reply) -> Outcome:
     """What a call that concerns a single operation, or all of its batch alike, means for it."""
     match reply.action:
         case Action.OK:
-            return Outcome(Verdict.ACKED)
+            return ACKED
         case Action.RETRY:
             return Outcome(Verdict.RETRY, reply.reason, _instant(reply.not_before))
         case Action.IN_DOUBT | Action.ROW_ERRORS:

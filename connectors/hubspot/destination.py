@@ -14,10 +14,10 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
-from connectors.errors import ConfigError, DestinationError
-from connectors.http import Action, Api, Reply, Row, as_outcome, deliver_rows, deliver_turns, load_spec
+from connectors.http import Action, Api, Reply, Row, as_outcome, check_object, check_reply, deliver_rows, deliver_turns, load_spec
 from connectors.hubspot.account import SPEC_FILE, HubSpotAccount, account_api
 from connectors.types import (
+    IN_DOUBT,
     Capability,
     Config,
     ConnectorMeta,
@@ -33,7 +33,6 @@ from connectors.types import (
 )
 
 MEMBERS = "members"
-IN_DOUBT = Outcome(Verdict.IN_DOUBT, "the answer does not say what became of this operation")
 
 
 class HubSpotDestinationConfig(HubSpotAccount):
@@ -66,11 +65,11 @@ class HubSpotDestination:
         return [ObjectDef(MEMBERS, "email", 1_000, about, idempotency=Idempotency.ABSOLUTE, granularity=Granularity.ROW)]
 
     def deliver(self, object: str, batch: Sequence[Operation], context: Context) -> Mapping[str, Outcome]:
-        _known(object)
+        check_object("HubSpot", object, MEMBERS)
         return deliver_turns(batch, lambda audience, operations: self._turn(audience, operations, context))
 
     def ensure_container(self, object: str, audience: str, context: Context) -> Container:
-        _known(object)
+        check_object("HubSpot", object, MEMBERS)
         name = f"{self._config.list_prefix}{audience}"
         found = self._api.call("list", context, path={"name": name})
         if found.action is not Action.SKIP_ROW:
@@ -81,7 +80,7 @@ class HubSpotDestination:
         return Container(_list_id(made), created=True)
 
     def erase(self, object: str, keys: Sequence[str], context: Context) -> Mapping[str, Outcome]:
-        _known(object)
+        check_object("HubSpot", object, MEMBERS)
         return {key: as_outcome(self._api.call("erase", context, json={"objectId": key, "idProperty": "email"})) for key in keys}
 
     @cached_property
@@ -158,11 +157,6 @@ class _Contacts:
     outcomes: Mapping[str, Outcome]
 
 
-def _known(object: str) -> None:
-    if object != MEMBERS:
-        raise ConfigError(f"HubSpot has no object {object!r} here", hint=f"use {MEMBERS!r}")
-
-
 def _contact(one: Operation) -> str:
     properties = {name: _text(value) for name, value in one.fields.items()}
     content = {"id": one.key, "idProperty": "email", "objectWriteTraceId": one.op_id, "properties": {**properties, "email": one.key}}
@@ -182,13 +176,5 @@ def _entries(reply: Reply) -> list[dict[str, Any]]:
 
 
 def _list_id(reply: Reply) -> str:
-    _check(reply)
+    check_reply("HubSpot", reply)
     return str(reply.json["list"]["listId"])
-
-
-def _check(reply: Reply) -> None:
-    """Raises where nothing can be delivered now."""
-    if reply.action is not Action.OK:
-        raise DestinationError(
-            f"HubSpot {reply.reason}" if reply.unreachable else f"HubSpot refuses: {reply.reason}", hint="nothing of this batch was sent"
-        )

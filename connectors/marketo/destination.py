@@ -15,10 +15,11 @@ from urllib.parse import urlencode
 
 from pydantic import Field, SecretStr, field_validator
 
-from connectors.errors import ConfigError, DestinationError
-from connectors.http import Action, Api, Reply, Row, as_outcome, deliver_rows, deliver_turns, load_spec
+from connectors.http import Action, Api, Reply, Row, check_object, check_reply, deliver_rows, deliver_turns, load_spec
 from connectors.http.client import checked_url
 from connectors.types import (
+    ACKED,
+    IN_DOUBT,
     Capability,
     Config,
     ConnectorMeta,
@@ -36,8 +37,6 @@ from connectors.types import (
 LEADS = "leads"
 SPEC_FILE = Path(__file__).with_name("http.yaml")
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
-ACKED = Outcome(Verdict.ACKED)
-IN_DOUBT = Outcome(Verdict.IN_DOUBT, "the answer does not say what became of this operation")
 INPUT = ('{"input":[', "]}")
 WORST_FIRST = (Verdict.IN_DOUBT, Verdict.RETRY, Verdict.REJECTED, Verdict.ACKED)
 
@@ -83,11 +82,11 @@ class MarketoDestination:
         return [ObjectDef(LEADS, "email", 900, about, max_bytes=size, idempotency=Idempotency.ABSOLUTE, granularity=Granularity.ROW)]
 
     def deliver(self, object: str, batch: Sequence[Operation], context: Context) -> Mapping[str, Outcome]:
-        _known(object)
+        check_object("Marketo", object, LEADS)
         return deliver_turns(batch, lambda audience, operations: self._turn(audience, operations, context))
 
     def ensure_container(self, object: str, audience: str, context: Context) -> Container:
-        _known(object)
+        check_object("Marketo", object, LEADS)
         name = f"{self._config.list_prefix}{audience}"
         if (found := self._list(name, context)) is not None:
             return Container(found, created=False)
@@ -97,11 +96,11 @@ class MarketoDestination:
             made.action is Action.SKIP_ROW and (found := self._list(name, context)) is not None
         ):  # made meanwhile, or by an attempt whose answer was lost
             return Container(found, created=False)
-        _check(made)
+        check_reply("Marketo", made)
         return Container(str(made.json["result"][0]["id"]), created=True)
 
     def erase(self, object: str, keys: Sequence[str], context: Context) -> Mapping[str, Outcome]:
-        _known(object)
+        check_object("Marketo", object, LEADS)
         ids = self._found(keys, context)
         return dict.fromkeys(keys, ACKED) | self._changed("delete", {key: ids[key.casefold()] for key in keys if key.casefold() in ids}, context)
 
@@ -172,28 +171,16 @@ class MarketoDestination:
         for start in range(0, len(wanted), size):
             query = {"filterType": "email", "filterValues": ",".join(wanted[start : start + size]), "fields": "id,email"}
             reply = self._api.call("find", context, query=query)
-            _check(reply)
+            check_reply("Marketo", reply)
             for lead in reply.json["result"]:
                 found[str(lead["email"]).casefold()].append(lead["id"])
         return dict(found)
 
     def _list(self, name: str, context: Context) -> str | None:
         reply = self._api.call("lists", context, query={"name": name})
-        _check(reply)
+        check_reply("Marketo", reply)
         return next((str(one["id"]) for one in reply.json.get("result", ()) if one.get("name") == name), None)
 
 
 def _lead(one: Operation) -> str:
     return json.dumps({**one.fields, "email": one.key}, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-
-
-def _known(object: str) -> None:
-    if object != LEADS:
-        raise ConfigError(f"Marketo has no object {object!r} here", hint=f"use {LEADS!r}")
-
-
-def _check(reply: Reply) -> None:
-    """Raises where nothing can be delivered now."""
-    if as_outcome(reply).verdict is not Verdict.ACKED:
-        words = reply.reason if reply.unreachable else f"refuses: {reply.reason}"
-        raise DestinationError(f"Marketo {words}", hint="the rest of this batch was not sent")

@@ -13,10 +13,12 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
-from connectors.errors import ConfigError, DestinationError
-from connectors.http import Action, Api, Reply, Row, as_outcome, deliver_rows, deliver_turns, load_spec
+from connectors.errors import DestinationError
+from connectors.http import Action, Api, Reply, Row, as_outcome, check_object, check_reply, deliver_rows, deliver_turns, load_spec
 from connectors.salesforce.org import NAME, SPEC_FILE, SalesforceOrg, listed, org_api, quoted
 from connectors.types import (
+    ACKED,
+    IN_DOUBT,
     Capability,
     Config,
     ConnectorMeta,
@@ -34,8 +36,6 @@ from connectors.types import (
 
 CONTACTS = "contacts"
 ENVELOPE = ('{"allOrNone":false,"records":[', "]}")
-ACKED = Outcome(Verdict.ACKED)
-IN_DOUBT = Outcome(Verdict.IN_DOUBT, "the answer does not say what became of this operation")
 IDS_PER_QUERY = 100
 """Addresses of queries are limited; so many ids fit with room to spare."""
 
@@ -72,23 +72,23 @@ class SalesforceDestination:
         return [ObjectDef(CONTACTS, self._config.match_key, 1_000, about, idempotency=Idempotency.ABSOLUTE, granularity=Granularity.ROW)]
 
     def deliver(self, object: str, batch: Sequence[Operation], context: Context) -> Mapping[str, Outcome]:
-        _known(object)
+        check_object("Salesforce", object, CONTACTS)
         return deliver_turns(batch, lambda audience, operations: self._turn(audience, operations, context))
 
     def ensure_container(self, object: str, audience: str, context: Context) -> Container:
-        _known(object)
+        check_object("Salesforce", object, CONTACTS)
         name = f"{self._config.campaign_prefix}{audience}"
         record = {"attributes": {"type": "Campaign"}, self._config.external_id: name, "Name": name[:80], "IsActive": True}
         path = {"object": "Campaign", "field": self._config.external_id}
         reply = self._api.call("upsert", context, path=path, json={"allOrNone": False, "records": [record]})
-        _check(reply)
+        check_reply("Salesforce", reply)
         results = reply.json if isinstance(reply.json, list) else []
         if len(results) != 1 or not isinstance(results[0], dict) or not results[0].get("id"):
             raise DestinationError("Salesforce does not take the campaign", hint="the answer names no id; is the external id field there?")
         return Container(results[0]["id"], bool(results[0].get("created")))
 
     def read_back(self, object: str, audience: str, keys: Sequence[str], context: Context) -> Iterator[RemoteRow]:
-        _known(object)
+        check_object("Salesforce", object, CONTACTS)
         contacts = self._contacts(keys, context)
         members = self._members(self._campaign(audience, context), list(contacts.values()), context)
         return (RemoteRow(key, contacts.get(key.casefold()) in members) for key in keys)
@@ -163,22 +163,10 @@ class SalesforceDestination:
         found: list[dict[str, Any]] = []
         for start in range(0, len(values), IDS_PER_QUERY):
             reply = self._api.call("query", context, query={"q": query + listed(values[start : start + IDS_PER_QUERY])})
-            _check(reply)
+            check_reply("Salesforce", reply)
             found += reply.json["records"]
         return found
 
     def _contact(self, one: Operation) -> str:
         content = {**one.fields, "attributes": {"type": "Contact"}, self._config.external_id: one.key}
         return json.dumps(content, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-
-
-def _known(object: str) -> None:
-    if object != CONTACTS:
-        raise ConfigError(f"Salesforce has no object {object!r} here", hint=f"use {CONTACTS!r}")
-
-
-def _check(reply: Reply) -> None:
-    """Raises where nothing can be delivered now."""
-    if as_outcome(reply).verdict is not Verdict.ACKED:
-        words = reply.reason if reply.unreachable else f"refuses: {reply.reason}"
-        raise DestinationError(f"Salesforce {words}", hint="the rest of this batch was not sent")

@@ -6,6 +6,8 @@ authors import these names from `seg_assets.sdk`.
 
 from connectors.types.context import Clock, Context, SystemClock
 from connectors.types.destinations import (
+    ACKED,
+    IN_DOUBT,
     Container,
     Destination,
     Erases,
@@ -27,7 +29,9 @@ from connectors.types.policies import DeliveryEvent, Normaliser, PlanSummary
 from connectors.types.sources import Landing, Page, Reject, Source, StreamDef
 
 __all__ = [
+    "ACKED",
     "API_VERSION",
+    "IN_DOUBT",
     "Capability",
     "Clock",
     "Config",

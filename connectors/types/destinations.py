@@ -63,6 +63,10 @@ class Outcome:
     not_before: datetime | None = None
 
 
+ACKED = Outcome(Verdict.ACKED)
+IN_DOUBT = Outcome(Verdict.IN_DOUBT, "the answer does not say what became of this operation")
+
+
 class Idempotency(StrEnum):
     """What sending the same operation again does."""
 

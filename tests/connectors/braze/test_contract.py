@@ -3,7 +3,6 @@
 import json
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 import pytest
 
@@ -11,8 +10,8 @@ from connectors.braze import BrazeDestination
 from connectors.braze.emulation import API_KEY, Braze
 from connectors.sandbox.faults import Dial, Fault
 from connectors.sandbox.server import serving
-from connectors.testkit import DestinationContract, StillClock
-from connectors.types import Context, Operation, OpKind, Verdict
+from connectors.testkit import DestinationContract
+from connectors.types import Operation, OpKind, Verdict
 
 
 @dataclass
@@ -50,16 +49,6 @@ class TestUsers(DestinationContract):
 
     def refuse(self, vendor, key):
         vendor.emulation.faults.rejected_keys.add(key)
-
-
-@pytest.fixture
-def clock():
-    return StillClock()
-
-
-@pytest.fixture
-def context(tmp_path, clock):
-    return Context(datetime.fromtimestamp(clock.time, UTC), tmp_path, tmp_path, home=tmp_path / "home", clock=clock)
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 import json
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 import pytest
 
@@ -11,8 +10,8 @@ from connectors.customerio import CustomerIoDestination
 from connectors.customerio.emulation import APP_KEY, SITE_ID, TRACK_KEY, CustomerIo
 from connectors.sandbox.faults import Dial, Fault
 from connectors.sandbox.server import serving
-from connectors.testkit import DestinationContract, StillClock
-from connectors.types import Context, Operation, OpKind, Verdict
+from connectors.testkit import DestinationContract
+from connectors.types import Operation, OpKind, Verdict
 
 KEYS = {"site_id": SITE_ID, "track_api_key": TRACK_KEY, "app_api_key": APP_KEY}
 
@@ -54,16 +53,6 @@ class TestPeople(DestinationContract):
 
     def refuse(self, vendor, key):
         vendor.emulation.faults.rejected_keys.add(key)
-
-
-@pytest.fixture
-def clock():
-    return StillClock()
-
-
-@pytest.fixture
-def context(tmp_path, clock):
-    return Context(datetime.fromtimestamp(clock.time, UTC), tmp_path, tmp_path, home=tmp_path / "home", clock=clock)
 
 
 @pytest.fixture

@@ -1,23 +1,9 @@
-"""A stand-in, a clock that does not wait, and connectors to it."""
-
-from datetime import UTC, datetime
+"""A stand-in, and connectors to it."""
 
 import pytest
 
 from connectors.hubspot import HubSpotDestination, HubSpotSource
-from connectors.testkit import StillClock
-from connectors.types import Context
 from tests.connectors.hubspot.stand import KEY, serve
-
-
-@pytest.fixture
-def clock():
-    return StillClock()
-
-
-@pytest.fixture
-def context(tmp_path, clock):
-    return Context(datetime.fromtimestamp(clock.time, UTC), tmp_path, tmp_path, home=tmp_path / "home", clock=clock)
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 import json
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 import pytest
 
@@ -12,8 +11,8 @@ from connectors.marketo import MarketoDestination
 from connectors.marketo.emulation import CLIENT, SECRET, Marketo
 from connectors.sandbox.faults import Dial, Fault
 from connectors.sandbox.server import serving
-from connectors.testkit import DestinationContract, StillClock
-from connectors.types import Context, Operation, OpKind, Verdict
+from connectors.testkit import DestinationContract
+from connectors.types import Operation, OpKind, Verdict
 
 
 @dataclass
@@ -59,16 +58,6 @@ class TestLeads(DestinationContract):
 
     def refuse(self, vendor, key):
         vendor.emulation.faults.rejected_keys.add(key)
-
-
-@pytest.fixture
-def clock():
-    return StillClock()
-
-
-@pytest.fixture
-def context(tmp_path, clock):
-    return Context(datetime.fromtimestamp(clock.time, UTC), tmp_path, tmp_path, home=tmp_path / "home", clock=clock)
 
 
 @pytest.fixture

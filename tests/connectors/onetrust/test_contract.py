@@ -10,8 +10,8 @@ from connectors.errors import ConfigError
 from connectors.onetrust import OneTrustConsents, OneTrustSource
 from connectors.onetrust.emulation import CLIENT, PURPOSES, SECRET, OneTrust
 from connectors.sandbox.server import serving
-from connectors.testkit import ConsentContract, SourceContract, StillClock
-from connectors.types import Consent, Context, Subject
+from connectors.testkit import ConsentContract, SourceContract
+from connectors.types import Consent, Subject
 
 IDS = {name: key for key, name in PURPOSES.items()}
 AT = 1_767_000_000_000
@@ -105,12 +105,6 @@ class TestConsents(ConsentContract):
 
 def subject(email):
     return Subject(f"person {email[7:-12]}", {"email": email})
-
-
-@pytest.fixture
-def context(tmp_path):
-    clock = StillClock()
-    return Context(datetime.fromtimestamp(clock.time, UTC), tmp_path, tmp_path, home=tmp_path / "home", clock=clock)
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 import json
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from decimal import Decimal
 
 import pytest
@@ -13,8 +12,8 @@ from connectors.people_data_labs import PeopleDataLabsEnricher
 from connectors.people_data_labs.emulation import API_KEY, CREDITS, PeopleDataLabs
 from connectors.sandbox.faults import Fault
 from connectors.sandbox.server import serving
-from connectors.testkit import EnricherContract, StillClock
-from connectors.types import Context, Match, Subject
+from connectors.testkit import EnricherContract
+from connectors.types import Match, Subject
 
 
 @dataclass
@@ -71,12 +70,6 @@ class TestPersons(EnricherContract):
 
     def spent(self, vendor):
         return Decimal(CREDITS - vendor.emulation.credits_left())
-
-
-@pytest.fixture
-def context(tmp_path):
-    clock = StillClock()
-    return Context(datetime.fromtimestamp(clock.time, UTC), tmp_path, tmp_path, home=tmp_path / "home", clock=clock)
 
 
 @pytest.fixture

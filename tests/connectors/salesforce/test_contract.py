@@ -2,7 +2,6 @@
 
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 import pytest
 from pydantic import ValidationError
@@ -13,8 +12,8 @@ from connectors.salesforce.emulation import CLIENT, SECRET, USER, Salesforce
 from connectors.salesforce.org import quoted
 from connectors.sandbox.faults import Dial, Fault
 from connectors.sandbox.server import serving
-from connectors.testkit import DestinationContract, SourceContract, StillClock
-from connectors.types import Context, Operation, OpKind, Verdict
+from connectors.testkit import DestinationContract, SourceContract
+from connectors.types import Operation, OpKind, Verdict
 
 AT = 1_767_000_000_000
 """Milliseconds, a whole second; when contacts were changed."""
@@ -94,16 +93,6 @@ class TestContacts(AtSalesforce, SourceContract):
 
     def size(self, vendor):
         return vendor.emulation.store.count("Contact")
-
-
-@pytest.fixture
-def clock():
-    return StillClock()
-
-
-@pytest.fixture
-def context(tmp_path, clock):
-    return Context(datetime.fromtimestamp(clock.time, UTC), tmp_path, tmp_path, home=tmp_path / "home", clock=clock)
 
 
 @pytest.fixture
