@@ -21,6 +21,10 @@ from connectors.types import Context, Destination, ObjectDef, Operation, OpKind,
 if TYPE_CHECKING:
     from seg_assets.activation.ledger import Ledger
 
+Gate = Callable[[pa.Table], Mapping[str, str]]
+"""Asked at the moment of sending: given rows of `outgoing`, it returns op_id to reason of those that may not be sent now."""
+
+GATED = "gated"
 LEDGER_COLUMNS = ("op_id", "op", "audience", "person_id", "payload_hash", "generation")
 
 
@@ -34,7 +38,7 @@ class Delivered:
 
     @property
     def sent(self) -> int:
-        return sum(self.verdicts.values())
+        return sum(n for verdict, n in self.verdicts.items() if verdict != GATED)
 
 
 def outgoing(
@@ -66,6 +70,7 @@ def deliver(
     ledger: Ledger,
     context: Context,
     *,
+    gate: Gate = lambda _: {},
     on_progress: Callable[[Delivered], None] = lambda _: None,
 ) -> Delivered:
     """Sends operations in batches no larger than the object takes.
@@ -76,12 +81,21 @@ def deliver(
         target: the object to deliver to.
         ledger: remembers.
         context: as_of, scratch and log for the connector.
+        gate: holds operations back; they are written down as gated, and the next plan has them again.
         on_progress: called after each batch.
     """
     verdicts: Counter[str] = Counter()
     reasons: Counter[str] = Counter()
-    for rows in _batches(operations, target.max_batch):
-        begun = [{name: row[name] for name in LEDGER_COLUMNS} for row in rows]
+    for due in _batches(operations, target.max_batch):
+        held = gate(pa.Table.from_pylist(due))
+        if held:
+            ledger.hold([{**_ledgered(row), "reason": held[row["op_id"]]} for row in due if row["op_id"] in held], context.as_of)
+            verdicts["gated"] += len(held)
+            reasons.update(held.values())
+        rows = [row for row in due if row["op_id"] not in held]
+        if not rows:
+            continue
+        begun = [_ledgered(row) for row in rows]
         ledger.begin(begun, context.as_of)
         try:
             outcomes = destination.deliver(target.name, [_operation(row) for row in rows], context)
@@ -110,6 +124,10 @@ def _batches(stream: Iterator[pa.RecordBatch], size: int) -> Iterator[list[dict[
             pending = pending[size:]
     if pending:
         yield pending
+
+
+def _ledgered(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: row[name] for name in LEDGER_COLUMNS}
 
 
 def _operation(row: Mapping[str, Any]) -> Operation:

@@ -58,6 +58,7 @@ UNSETTLED_SCHEMA = pa.schema([("audience", pa.string()), ("person_id", pa.int64(
 OPEN = (Verdict.IN_DOUBT, Verdict.RETRY)
 """Answers after which an operation may have been applied: one to be retried may have been in doubt before."""
 SUPERSEDED = "superseded"
+GATED = "gated"
 UNANSWERED = Outcome(Verdict.IN_DOUBT, "no answer was written down")
 """What is true of an operation from before it is sent until its outcome is recorded, crash or no crash."""
 
@@ -107,12 +108,27 @@ class Ledger:
             {**o, "destination": self.destination, "object": self.object, **_answer(UNANSWERED), "attempts": 1, "as_of": as_of.isoformat()}
             for o in operations
         ]
-        ids = [o["op_id"] for o in operations]
+        self._write(rows)
+
+    def hold(self, operations: Sequence[Mapping[str, object]], as_of: datetime) -> None:
+        """Writes down that operations may not be sent now, each with its `reason`. Those in doubt stay in doubt."""
+        mine = {"destination": self.destination, "object": self.object, "state": GATED, "attempts": 0, "as_of": as_of.isoformat()}
         with self._engine.begin() as connection:
+            ids = [o["op_id"] for o in operations]
+            open_ = set(connection.scalars(sa.select(OPS.c.op_id).where(OPS.c.op_id.in_(ids), OPS.c.state.in_([v.value for v in OPEN]))))
+            held = [{**o, **mine} for o in operations if o["op_id"] not in open_]
+            if held:
+                insert = _insert(connection, OPS)
+                moved = {name: insert.excluded[name] for name in ("state", "reason", "as_of")}
+                connection.execute(insert.on_conflict_do_update(index_elements=["op_id"], set_=moved), held)
+
+    def _write(self, rows: Sequence[Mapping[str, object]]) -> None:
+        with self._engine.begin() as connection:
+            ids = [o["op_id"] for o in rows]
             known = set(connection.scalars(sa.select(OPS.c.op_id).where(OPS.c.op_id.in_(ids))))
             if known:
                 again = sa.update(OPS).where(OPS.c.op_id.in_(known))
-                connection.execute(again.values(**_answer(UNANSWERED), attempts=OPS.c.attempts + 1, as_of=as_of.isoformat()))
+                connection.execute(again.values(**_answer(UNANSWERED), attempts=OPS.c.attempts + 1, as_of=rows[0]["as_of"]))
             new = [r for r in rows if r["op_id"] not in known]
             if new:
                 connection.execute(sa.insert(OPS), new)
@@ -150,9 +166,7 @@ class Ledger:
         ]
         if not rows:
             return
-        dialect = self._engine.dialect.name
-        module = __import__(f"sqlalchemy.dialects.{dialect}", fromlist=["insert"])
-        insert = module.insert(COMMITTED)
+        insert = _insert(connection, COMMITTED)
         keys = ["destination", "object", "audience", "person_id"]
         moved = {name: insert.excluded[name] for name in ("payload_hash", "generation")}
         connection.execute(insert.on_conflict_do_update(index_elements=keys, set_=moved), rows)
@@ -177,6 +191,11 @@ class Ledger:
 
 def _answer(outcome: Outcome) -> dict[str, str | None]:
     return {"state": outcome.verdict.value, "reason": outcome.reason or None}
+
+
+def _insert(connection: sa.Connection, table: sa.Table):  # type: ignore[no-untyped-def]
+    """The dialect's own insert, which knows what to do on conflict."""
+    return __import__(f"sqlalchemy.dialects.{connection.dialect.name}", fromlist=["insert"]).insert(table)
 
 
 def _durable(connection, _record) -> None:  # type: ignore[no-untyped-def]

@@ -104,12 +104,14 @@ class World:
         kept = set() if audience in self.small else allowed - self.holdout
         return {keys[p]: {"tier": self.tiers.get(p)} for p in kept if p in keys}
 
-    def deliver(self, ledger: Ledger, destination: WebhookDestination, context: Context, planned: ibis.Table | None = None) -> Delivered:
+    def deliver(
+        self, ledger: Ledger, destination: WebhookDestination, context: Context, planned: ibis.Table | None = None, **given: Any
+    ) -> Delivered:
         planned = self.planned(ledger) if planned is None else planned
         done = table(ledger.operations())
         acked = done.filter(done.state == Verdict.ACKED.value).select("op_id")
         rows = outgoing(planned, acked, self.people(), self.vault(), self.match_key, {"tier": "tier"})
-        return deliver(rows, destination, destination.objects()[0], ledger, context)
+        return deliver(rows, destination, destination.objects()[0], ledger, context, **given)
 
 
 def table(rows: pa.Table) -> ibis.Table:

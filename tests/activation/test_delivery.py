@@ -212,6 +212,22 @@ def test_the_ledger_holds_no_address(world: Make, ledger: Ledger, ledger_file: P
     assert b"canary" in (ledger_file.parent.parent / "receiver" / "receiver.db").read_bytes()
 
 
+def test_what_the_gate_holds_back_is_not_sent_and_comes_again(world: Make, ledger: Ledger, served: Running, webhook: Make, context: Context) -> None:
+    shop = world(5)
+    asked: list[int] = []
+
+    def gate(rows: pa.Table) -> Mapping[str, str]:
+        asked.extend(rows["person_id"].to_pylist())
+        return {row["op_id"]: "quiet hours" for row in rows.to_pylist() if row["person_id"] in {2, 4}}
+
+    first = shop.deliver(ledger, webhook(served.url), context, gate=gate)
+    assert (first.verdicts, first.reasons, first.sent) == ({"acked": 3, "gated": 2}, {"quiet hours": 2}, 3)
+    assert asked == [1, 2, 3, 4, 5]
+    assert ledger.states() == {"acked": 3, "gated": 2}
+    assert shop.deliver(ledger, webhook(served.url), context).verdicts == {"acked": 2}
+    assert members(served.receiver) == shop.sendable()
+
+
 class Recording(WebhookDestination):
     """Remembers what it was given and answers as told."""
 
