@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
@@ -112,6 +112,10 @@ class ObjectDef:
         idempotency: what delivering the same operation again does.
         granularity: what the destination says about a batch.
         fields: names it takes in `Operation.fields`; None: any.
+        concurrency: calls of `deliver` that may run at once, never with the same key in two of them; above 1 the connector must be safe among threads.
+        remembers: for class B: how long the destination knows an id; None: for ever.
+        max_job: operations per job, where the destination `WorksInBulk` for this object; None: no jobs.
+        min_job: fewer operations than this are delivered, not handed in as a job.
     """
 
     name: str
@@ -123,6 +127,10 @@ class ObjectDef:
     idempotency: Idempotency = Idempotency.ABSOLUTE
     granularity: Granularity = Granularity.ROW
     fields: frozenset[str] | None = None
+    concurrency: int = 1
+    remembers: timedelta | None = None
+    max_job: int | None = None
+    min_job: int = 2_000
 
 
 @runtime_checkable
