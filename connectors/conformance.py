@@ -13,6 +13,7 @@ from typing import Any
 from connectors.types import (
     API_VERSION,
     Capability,
+    Checks,
     Config,
     ConnectorMeta,
     ConsentProvider,
@@ -61,7 +62,10 @@ def consent_provider_fault(candidate: Any) -> str | None:
 def _fault(candidate: Any, protocol: type, word: str, methods: tuple[str, ...], more: Callable[[type], str | None] = lambda _: None) -> str | None:
     if not inspect.isclass(candidate):
         return f"a {word} must be given as a class, not {type(candidate).__name__}"
-    faults = (_meta_fault(candidate), *(_method_fault(candidate, protocol, method) for method in methods), _constructor_fault(candidate))
+    wanted = [(protocol, method) for method in methods]
+    if inspect.getattr_static(candidate, "check", None) is not None:
+        wanted.append((Checks, "check"))
+    faults = (_meta_fault(candidate), *(_method_fault(candidate, *method) for method in wanted), _constructor_fault(candidate))
     for fault in faults:
         if fault:
             return f"{candidate.__name__}: {fault}"

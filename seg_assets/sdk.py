@@ -2,10 +2,11 @@
 
 from connectors.errors import ConfigError, ConnectorError, DestinationError, SourceError
 from connectors.hookspecs import ENTRY_POINT_GROUP, hookimpl
-from connectors.http import Action, Api, HttpSpec, Reply, Row, as_outcome, deliver_rows, deliver_turns, load_spec
+from connectors.http import Action, Api, HttpSpec, Reply, Row, as_outcome, check_reply, deliver_rows, deliver_turns, load_spec
 from connectors.types import (
     API_VERSION,
     Capability,
+    Checks,
     Clock,
     Config,
     ConnectorMeta,
@@ -53,6 +54,7 @@ __all__ = [
     "Action",
     "Api",
     "Capability",
+    "Checks",
     "Clock",
     "Config",
     "ConfigError",
@@ -100,6 +102,7 @@ __all__ = [
     "WorksInBulk",
     "api_range",
     "as_outcome",
+    "check_reply",
     "deliver_rows",
     "deliver_turns",
     "hookimpl",

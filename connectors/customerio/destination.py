@@ -104,6 +104,10 @@ class CustomerIoDestination:
         rows = [Row(key, self._item("suppress", key), unique=key.casefold(), person=key) for key in dict.fromkeys(keys)]
         return deliver_rows(self._track, "people", rows, context, envelope=ENVELOPE)
 
+    def check(self, context: Context) -> None:
+        check_reply("Customer.io", self._app.call("segments", context))
+        check_reply("Customer.io", self._track.call("region", context))
+
     @cached_property
     def _track(self) -> Api:
         secrets = {"username": self._config.site_id, "password": self._config.track_api_key.get_secret_value()}

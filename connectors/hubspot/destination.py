@@ -83,6 +83,11 @@ class HubSpotDestination:
         check_object("HubSpot", object, MEMBERS)
         return {key: as_outcome(self._api.call("erase", context, json={"objectId": key, "idProperty": "email"})) for key in keys}
 
+    def check(self, context: Context) -> None:
+        found = self._api.call("list", context, path={"name": f"{self._config.list_prefix}check"})
+        if found.action is not Action.SKIP_ROW:  # there need not be such a list
+            check_reply("HubSpot", found)
+
     @cached_property
     def _api(self) -> Api:
         return account_api(self._config)

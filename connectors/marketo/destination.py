@@ -104,6 +104,9 @@ class MarketoDestination:
         ids = self._found(keys, context)
         return dict.fromkeys(keys, ACKED) | self._changed("delete", {key: ids[key.casefold()] for key in keys if key.casefold() in ids}, context)
 
+    def check(self, context: Context) -> None:
+        self._list(f"{self._config.list_prefix}check", context)
+
     @cached_property
     def _api(self) -> Api:
         burst, day = load_spec(SPEC_FILE).budgets["subscription"].windows

@@ -93,6 +93,10 @@ class SalesforceDestination:
         members = self._members(self._campaign(audience, context), list(contacts.values()), context)
         return (RemoteRow(key, contacts.get(key.casefold()) in members) for key in keys)
 
+    def check(self, context: Context) -> None:
+        for thing in ("Contact", "Campaign"):
+            check_reply("Salesforce", self._api.call("query", context, query={"q": f"SELECT Id, {self._config.external_id} FROM {thing} LIMIT 1"}))
+
     @cached_property
     def _api(self) -> Api:
         return org_api(self._config)

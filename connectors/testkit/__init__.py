@@ -22,7 +22,7 @@ from connectors.testkit.destination import DestinationContract
 from connectors.testkit.enricher import EnricherContract
 from connectors.testkit.proxy import Answer, Distort, Fault, Lose, Proxy, Replay
 from connectors.testkit.source import SourceContract
-from connectors.testkit.world import StillClock, World
+from connectors.testkit.world import Stand, StillClock, World, standing
 
 __all__ = [
     "Answer",
@@ -35,6 +35,8 @@ __all__ = [
     "Proxy",
     "Replay",
     "SourceContract",
+    "Stand",
     "StillClock",
     "World",
+    "standing",
 ]

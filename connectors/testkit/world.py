@@ -14,6 +14,8 @@ from typing import Any, ClassVar
 import pytest
 from pydantic import SecretStr
 
+from connectors.sandbox.emulation import Emulation
+from connectors.sandbox.server import serving
 from connectors.testkit.proxy import Proxy
 from connectors.types import Context
 
@@ -36,6 +38,21 @@ class StillClock:
     def sleep(self, seconds: float) -> None:
         self.slept.append(seconds)
         self.time += max(seconds, 0.0)
+
+
+@dataclass
+class Stand:
+    """A stand-in that is being served, and its address."""
+
+    emulation: Any
+    url: str
+
+
+@contextmanager
+def standing(emulation: Emulation) -> Iterator[Stand]:
+    """Serves a stand-in alone: what most contracts return from `serve`."""
+    with serving(emulation) as served:
+        yield Stand(emulation, served.url(emulation))
 
 
 class _Kept(logging.Handler):

@@ -4,7 +4,7 @@ Rows travel in columns (Arrow) through these protocols, never through a pluggy h
 authors import these names from `seg_assets.sdk`.
 """
 
-from connectors.types.context import Clock, Context, SystemClock
+from connectors.types.context import Checks, Clock, Context, SystemClock
 from connectors.types.destinations import (
     ACKED,
     IN_DOUBT,
@@ -33,6 +33,7 @@ __all__ = [
     "API_VERSION",
     "IN_DOUBT",
     "Capability",
+    "Checks",
     "Clock",
     "Config",
     "ConnectorMeta",

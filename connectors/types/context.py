@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 
 class Clock(Protocol):
@@ -53,3 +53,16 @@ class Context:
     home: Path | None = None
     clock: Clock = field(default_factory=SystemClock)
     deadline: datetime | None = None
+
+
+@runtime_checkable
+class Checks(Protocol):
+    """A connector of any kind that can tell whether it works without changing anything at the vendor."""
+
+    def check(self, context: Context) -> None:
+        """Asks the vendor for something harmless. Returns when credentials, permissions and address are right.
+
+        Raises:
+            ConnectorError: they are not, or the vendor can't be reached.
+        """
+        ...

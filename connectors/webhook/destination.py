@@ -19,7 +19,7 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field, SecretStr, field_validator
 
 from connectors.errors import ConfigError
-from connectors.http import Api, Row, deliver_rows, load_spec
+from connectors.http import Api, Row, check_reply, deliver_rows, load_spec
 from connectors.http.client import checked_url
 from connectors.types import Config, ConnectorMeta, Context, ObjectDef, Operation, Outcome, SystemClock, Verdict
 
@@ -77,6 +77,10 @@ class WebhookDestination:
         outcomes |= deliver_rows(self._api, "deliver", rows, context, envelope=envelope)
         context.log.info("webhook: %d operations, %d acked", len(batch), sum(o.verdict is Verdict.ACKED for o in outcomes.values()))
         return outcomes
+
+    def check(self, context: Context) -> None:
+        nothing = json.dumps({"object": OBJECT, "operations": []}, separators=(",", ":")).encode()
+        check_reply("the webhook", self._api.call("deliver", context, body=nothing))
 
     @cached_property
     def _api(self) -> Api:

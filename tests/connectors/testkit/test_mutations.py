@@ -11,6 +11,8 @@ from functools import cached_property
 import pyarrow as pa
 import pytest
 from pydantic import Field
+from seg_connector_acme.connectors import ACKED, SPEC, AcmeConfig, AcmeConsents, AcmeDestination, AcmeEnricher, AcmeSource, after
+from seg_connector_acme.contracts import Consents, Destination, Enricher, Source
 
 from connectors.testkit import ConsentContract, DestinationContract, EnricherContract, SourceContract
 from seg_assets.sdk import (
@@ -34,8 +36,6 @@ from seg_assets.sdk import (
     SourceError,
     Verdict,
 )
-from tests.connectors.testkit.acme import ACKED, SPEC, AcmeConfig, AcmeConsents, AcmeDestination, AcmeEnricher, AcmeSource, after
-from tests.connectors.testkit.contracts import Consents, Destination, Enricher, Source
 
 MUTANTS = []
 

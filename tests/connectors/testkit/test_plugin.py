@@ -1,12 +1,15 @@
 """The pytest plug-in in a project of somebody else's: found without being asked for, and its table tells kept laws from broken ones."""
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 
+ACME = Path(__file__).parents[2] / "packages" / "seg-connector-acme"
 CONTRACT = """
 from connectors.testkit import DestinationContract
-from tests.connectors.testkit import contracts
-from tests.connectors.testkit.acme import ACKED, AcmeDestination
+from seg_connector_acme import contracts
+from seg_connector_acme.connectors import ACKED, AcmeDestination
 
 
 class SaysYes(AcmeDestination):
@@ -38,7 +41,12 @@ def test_the_table_tells_kept_laws_from_broken_ones_and_from_those_that_do_not_a
         "test_mine.py",
     ]
     done = subprocess.run(
-        command, cwd=tmp_path, env={"PYTHONPATH": str(pytestconfig.rootpath), "PATH": ""}, capture_output=True, text=True, check=False
+        command,
+        cwd=tmp_path,
+        env={"PYTHONPATH": f"{pytestconfig.rootpath}{os.pathsep}{ACME}", "PATH": ""},
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 1, done.stdout + done.stderr
     table = (tmp_path / "table.md").read_text()

@@ -1,6 +1,6 @@
 """Connectors that are sound keep every law, and no law is skipped for them."""
 
-from tests.connectors.testkit.contracts import Consents, Destination, Enricher, Source
+from seg_connector_acme.contracts import Consents, Destination, Enricher, Source
 
 
 class TestDestination(Destination): ...

@@ -1,10 +1,11 @@
-"""Acme's contracts: what an author writes."""
+"""Acme's contracts: what an author writes. Classes without `Test` in their names, so that changed connectors can be tried too."""
 
 from decimal import Decimal
 
 from connectors.testkit import ConsentContract, DestinationContract, EnricherContract, SourceContract
 from seg_assets.sdk import Consent, Subject
-from tests.connectors.testkit.acme import SECRETS, Acme, AcmeConsents, AcmeDestination, AcmeEnricher, AcmeSource
+from seg_connector_acme.connectors import AcmeConsents, AcmeDestination, AcmeEnricher, AcmeSource
+from seg_connector_acme.stand_in import SECRETS, Acme
 
 
 class AtAcme:
