@@ -118,6 +118,19 @@ class Engine:
         return [WrittenFile(Path(row[0]), int(row[1]), int(row[2]), dict(row[5] or {})) for row in rows if int(row[1])]
 
 
+def staged(expr: ir.Table) -> ir.Table:
+    """The expression, computed now and kept until the result is forgotten; what does not fit in memory is spilled.
+
+    Selections stay apart: Ibis would put each into the next, and every column computed in one would be computed again wherever the next mentions it.
+    """
+    fuse = ibis.options.sql.fuse_selects
+    ibis.options.sql.fuse_selects = False
+    try:
+        return expr.cache()
+    finally:
+        ibis.options.sql.fuse_selects = fuse
+
+
 @cache
 def _connection(settings: tuple[tuple[str, Any], ...]) -> ibis.BaseBackend:
     connection = ibis.duckdb.connect()

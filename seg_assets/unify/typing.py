@@ -5,14 +5,16 @@ A problem with a required column costs the row, any other only the value. Nothin
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC as UTC_ZONE
+from datetime import datetime
 
 import ibis
 import ibis.expr.datatypes as dt
 import ibis.expr.types as ir
 
-from seg_assets.lake.functions import e164, localized
+from seg_assets.lake.functions import e164, localized, microseconds, utc_day
 from seg_assets.schema.tables import IDENTIFIERS
 from seg_assets.schema.taxonomy import IBIS_TYPES, Taxonomy
 from seg_assets.schema.types import UTC, Column, Table
@@ -21,8 +23,12 @@ from seg_assets.unify.mapping import StreamMapping
 EMAIL = r"^[^@\s]+@[^@\s.]+(\.[^@\s.]+)+$"
 INTERNATIONAL = r"^\+[1-9][0-9]{6,14}$"
 HAS_ZONE = r"(Z|z|[+-][0-9]{2}:?[0-9]{2})$"
-CLOCK_SKEW_SECONDS = 86_400
+CLOCK_SKEW_MICROSECONDS = 86_400_000_000
 """An event can't have happened more than this after it was received."""
+
+
+CALENDAR = (datetime(1, 1, 2, tzinfo=UTC_ZONE), datetime(9999, 12, 30, tzinfo=UTC_ZONE))
+"""First and last instant ISO 8601 can write with four digits, a day apart from its ends for every zone; "infinity" is outside."""
 
 
 @dataclass(frozen=True)
@@ -42,16 +48,21 @@ class Conventions:
 
 @dataclass(frozen=True)
 class Problem:
-    """Something wrong with a row: which column (None: the row), why, whether it costs the row, and the boolean column that says where."""
+    """Something that can be wrong with a row: in which column (None: the row), why, and whether it costs the row."""
 
     column: str | None
     reason: str
     costs_row: bool
-    flag: str
 
 
-def typed(candidates: ir.Table, mapping: StreamMapping, table: Table, taxonomy: Taxonomy, conventions: Conventions) -> tuple[ir.Table, list[Problem]]:
-    """Canonical columns of a mapped stream, with one boolean column per possible problem.
+PROBLEMS, LOST = "_problems", "_lost"
+"""Columns of `typed` beside the canonical ones: numbers of the row's problems (null: none), and whether one of them costs the row."""
+
+
+def typed(
+    candidates: ir.Table, mapping: StreamMapping, table: Table, taxonomy: Taxonomy, conventions: Conventions, first: int = 0
+) -> tuple[ir.Table, list[Problem]]:
+    """Canonical columns of a mapped stream, and what is wrong with each row.
 
     Args:
         candidates: what `mapped` returned.
@@ -59,117 +70,135 @@ def typed(candidates: ir.Table, mapping: StreamMapping, table: Table, taxonomy: 
         table: the canonical table.
         taxonomy: spellings of events and enums.
         conventions: currency, exchange rates, phone region.
+        first: number of the stream's first problem.
 
     Returns:
-        The rows with canonical, technical and flag columns, and what the flags mean.
+        The rows with canonical columns, technical ones, `PROBLEMS` and `LOST`; and the stream's problems, numbered from `first`.
     """
-    context = _Typing(candidates, mapping, taxonomy, conventions)
-    for column in table.columns:
-        if column.name not in {"source", "day"}:
-            context.add(column)
+    # Three selections, one upon the other: what was delivered without white space, its types, its problems. Each expression is computed once.
+    delivered = [n for n in candidates.columns if not n.startswith("_") and not isinstance(candidates[n].type(), dt.Null)]
+    technical = [n for n in candidates.columns if n.startswith("_")]
+    given = candidates.select(*technical, **{_given(n): _clean(candidates[n]) for n in delivered})
+    typing = _Typing(given, mapping, taxonomy, conventions)
+    for column in (*(c for c in table.columns if c.name not in {"source", "day"}), *mapping.extras.values()):
+        typing.add(column)
+    rows = given.mutate(**typing.values)
+    doubts = [*typing.doubts, *_doubts_about_rows(mapping, taxonomy)]
+    values = {c.name: _within_bounds(rows[c.name], c) for c in table.columns if c.name in typing.values}
     if mapping.extras:
-        context.values["properties" if mapping.to == "events" else "attributes"] = context.document(mapping.extras.values())
-    rows = candidates.select(
-        **context.values,
-        source=ibis.literal(mapping.source),
-        **{c: candidates[c] for c in candidates.columns if c.startswith("_")},
-        **context.flags,
-    )
-    problems = context.problems
+        own = {name: _within_bounds(rows[name], column) for name, column in mapping.extras.items()}
+        values["properties" if mapping.to == "events" else "attributes"] = _document(own)
     if "day" in table.schema:
-        rows = rows.mutate(day=rows.event_time.date())
-    nobody = ibis.and_(*(rows[c.name].isnull() for c in IDENTIFIERS))
-    extra = [Problem(None, "no identifier: nobody it could belong to", True, "_nobody")]
-    rows = rows.mutate(_nobody=nobody)
+        values["day"] = utc_day(rows.event_time)
+    flags = [where(rows) for _, where in doubts]
+    numbers = ibis.array([ibis.ifelse(flag, first + i, ibis.null("int64")) for i, flag in enumerate(flags)])
+    marks = {
+        LOST: ibis.or_(*(flag for flag, (problem, _) in zip(flags, doubts, strict=True) if problem.costs_row)),
+        PROBLEMS: ibis.or_(*flags).ifelse(numbers.filter(lambda n: n.notnull()), ibis.null("array<int64>")),
+    }
+    finished = rows.select(*technical, source=ibis.literal(mapping.source), **values, **marks)
+    return finished.cast({n: t for n, t in table.schema.items() if finished[n].type() != t}), [problem for problem, _ in doubts]
+
+
+Doubt = tuple[Problem, Callable[[ir.Table], ir.BooleanValue]]
+"""A problem and where it is true, given the typed rows."""
+
+
+def _doubts_about_rows(mapping: StreamMapping, taxonomy: Taxonomy) -> list[Doubt]:
+    """What no single column shows."""
+    doubts: list[Doubt] = [
+        (Problem(None, "no identifier: nobody it could belong to", True), lambda rows: ibis.and_(*(rows[c.name].isnull() for c in IDENTIFIERS)))
+    ]
     if mapping.to == "enrichments":
-        rows = rows.mutate(_value=_breaks_its_type(rows, taxonomy))
-        extra.append(Problem("value", "value is not of the attribute's type, or none of its enum's values", True, "_value"))
+        reason = "value is not of the attribute's type, or none of its enum's values"
+        doubts.append((Problem("value", reason, True), lambda rows: _breaks_its_type(rows, taxonomy)))
     if mapping.to == "events":
-        late = (rows.event_time.epoch_seconds() - rows.received_at.epoch_seconds()) > CLOCK_SKEW_SECONDS
-        rows = rows.mutate(_clock=late.fill_null(False))
-        extra.append(Problem("event_time", "happened more than a day after it was received: the sender's clock is wrong", True, "_clock"))
-    return rows, [*problems, *extra]
+        reason = "happened more than a day after it was received: the sender's clock is wrong"
+        doubts.append((Problem("event_time", reason, True), _ahead_of_receipt))
+    return doubts
 
 
-def typed_key(candidates: ir.Table, mapping: StreamMapping, table: Table, taxonomy: Taxonomy, conventions: Conventions) -> dict[str, ir.Value]:
-    """The primary key's columns as `typed` would have them; `source` is the stream's."""
-    context = _Typing(candidates, mapping, taxonomy, conventions)
-    for column in table.columns:
-        if column.name in table.primary_key and column.name != "source":
-            context.add(column)
-    return context.values | {"source": ibis.literal(mapping.source)}
+def _ahead_of_receipt(events: ir.Table) -> ir.BooleanValue:
+    ahead = microseconds(events.event_time) - microseconds(events.received_at)
+    return (ahead > CLOCK_SKEW_MICROSECONDS).fill_null(False)
+
+
+def _given(name: str) -> str:
+    return f"_given_{name}"
+
+
+def _within_bounds(value: ir.Value, column: Column) -> ir.Value:
+    """The value, null where it is out of bounds: that is a problem of its own."""
+    outside = [value < column.minimum] if column.minimum is not None else []
+    outside += [value > column.maximum] if column.maximum is not None else []
+    return ibis.or_(*outside).ifelse(ibis.null(value.type()), value) if outside else value
+
+
+def _document(values: Mapping[str, ir.Value]) -> ir.Value:
+    """The project's own columns of a row as one JSON object text, null where all are null."""
+    text = ibis.struct(values).cast("json").cast("string")
+    return ibis.and_(*(v.isnull() for v in values.values())).ifelse(ibis.null("string"), text)
 
 
 class _Typing:
-    """Collects typed values and problem flags of one stream."""
+    """Collects typed values, and doubts about them, of one stream."""
 
-    def __init__(self, rows: ir.Table, mapping: StreamMapping, taxonomy: Taxonomy, conventions: Conventions) -> None:
-        self.rows, self.mapping, self.taxonomy, self.conventions = rows, mapping, taxonomy, conventions
+    def __init__(self, given: ir.Table, mapping: StreamMapping, taxonomy: Taxonomy, conventions: Conventions) -> None:
+        self.given, self.mapping, self.taxonomy, self.conventions = given, mapping, taxonomy, conventions
         self.values: dict[str, ir.Value] = {}
-        self.flags: dict[str, ir.BooleanValue] = {}
-        self.problems: list[Problem] = []
+        self.doubts: list[Doubt] = []
 
     def add(self, column: Column) -> None:
-        self.values[column.name] = self._value(column)
-
-    def document(self, columns: Iterable[Column]) -> ir.Value:
-        """The project's own columns of a row as one JSON object text, null where all are null."""
-        values = {column.name: self._value(column) for column in columns}
-        text = ibis.struct(values).cast("json").cast("string")
-        return ibis.and_(*(v.isnull() for v in values.values())).ifelse(ibis.null("string"), text)
-
-    def _value(self, column: Column) -> ir.Value:
-        given = self._given(column.name)
+        name, given = column.name, self._given(column.name)
         if given is None:
+            self.values[name] = ibis.null(column.dtype)
             if column.required:
-                self._problem(column, f"{column.name} is missing", ibis.literal(True))
-            return ibis.null(column.dtype)
-        value, failure = self._convert(column, given)
+                self._doubt(column, "is missing", lambda _: ibis.literal(True))
+            return
+        self.values[name], failure = self._convert(column, given)
         if failure:
-            self._problem(column, failure, given.notnull() & value.isnull())
+            self._doubt(column, failure, lambda rows: rows[_given(name)].notnull() & rows[name].isnull())
         if column.required:
-            self._problem(column, f"{column.name} is missing", given.isnull())
-        for bound, word, breaks in ((column.minimum, "below", lambda v, b: v < b), (column.maximum, "above", lambda v, b: v > b)):
-            if bound is not None:
-                outside = breaks(value, bound).fill_null(False)
-                self._problem(column, f"{column.name} is {word} {bound:g}", outside)
-                value = outside.ifelse(ibis.null(column.dtype), value)
-        return value
+            self._doubt(column, "is missing", lambda rows: rows[_given(name)].isnull())
+        if column.minimum is not None:
+            self._doubt(column, f"is below {column.minimum:g}", lambda rows: (rows[name] < column.minimum).fill_null(False))
+        if column.maximum is not None:
+            self._doubt(column, f"is above {column.maximum:g}", lambda rows: (rows[name] > column.maximum).fill_null(False))
 
     def _given(self, name: str) -> ir.Value | None:
         """What was delivered in a column, without white space around it; None where nothing ever is."""
-        if name not in self.rows.columns or isinstance(self.rows[name].type(), dt.Null):
-            return None
-        return _clean(self.rows[name])
+        return self.given[_given(name)] if _given(name) in self.given.columns else None
 
-    def _problem(self, column: Column, reason: str, where: ir.BooleanValue) -> None:
-        flag = f"_problem_{len(self.problems)}"
-        self.problems.append(Problem(column.name, reason, column.required, flag))
-        self.flags[flag] = where
+    def _doubt(self, column: Column, what: str, where: Callable[[ir.Table], ir.BooleanValue]) -> None:
+        self.doubts.append((Problem(column.name, f"{column.name} {what}", column.required), where))
 
     def _convert(self, column: Column, given: ir.Value) -> tuple[ir.Value, str | None]:
         """The typed value, and the reason to give where it is null although something was given (None: it never is)."""
         special: dict[str, Callable[[ir.Value], tuple[ir.Value, str]]] = {
-            "event_type": lambda v: (_spelled(v, self.taxonomy.event_spellings()), "event_type is not in the taxonomy"),
-            "attribute": lambda v: (_spelled(v, {a: a for a in self.taxonomy.attributes}), "attribute is not in the taxonomy"),
-            "purpose": lambda v: (_spelled(v, {p: p for p in self.taxonomy.purposes}), "purpose is not in the taxonomy"),
-            "email": lambda v: (_matching(v.cast("string").lower(), EMAIL), "email is not an address"),
-            "phone": lambda v: (self._phone(v.cast("string")), "phone is not a valid number"),
-            "country": lambda v: (_matching(v.cast("string").upper(), "^[A-Z]{2}$"), "country is not an ISO 3166-1 alpha-2 code"),
-            "currency": lambda v: (_matching(v.cast("string").upper(), "^[A-Z]{3}$"), "currency is not an ISO 4217 code"),
-            "revenue": lambda v: (self._amount(v), "revenue is not an amount in a known currency"),
+            "event_type": lambda v: (_spelled(v, self.taxonomy.event_spellings()), "is not in the taxonomy"),
+            "attribute": lambda v: (_spelled(v, {a: a for a in self.taxonomy.attributes}), "is not in the taxonomy"),
+            "purpose": lambda v: (_spelled(v, {p: p for p in self.taxonomy.purposes}), "is not in the taxonomy"),
+            "email": lambda v: (_matching(v.cast("string").lower(), EMAIL), "is not an address"),
+            "phone": lambda v: (self._phone(v.cast("string")), "is not a valid number"),
+            "country": lambda v: (_matching(v.cast("string").upper(), "^[A-Z]{2}$"), "is not an ISO 3166-1 alpha-2 code"),
+            "currency": lambda v: (_matching(v.cast("string").upper(), "^[A-Z]{3}$"), "is not an ISO 4217 code"),
+            "revenue": lambda v: (self._amount(v), "is not an amount in a known currency"),
         }
         if column.name in special and column.name not in self.mapping.extras:
             return special[column.name](given)
         if column.enum:
-            return _spelled(given, self.taxonomy.enum_spellings(column.enum)), f"{column.name} is none of the values of {column.enum}"
+            return _spelled(given, self.taxonomy.enum_spellings(column.enum)), f"is none of the values of {column.enum}"
         if column.dtype.is_timestamp():
-            return self._instant(given), None if given.type().is_timestamp() else f"{column.name} is not an ISO 8601 time"
+            return self._instant(given), "is not an ISO 8601 time"
         if column.dtype.is_string():
             return given if given.type().is_string() else given.cast("string"), None
-        return _number_or_date(given, column.dtype), f"{column.name} is not a valid {_word(column.dtype)}"
+        return _number_or_date(given, column.dtype), f"is not a valid {_word(column.dtype)}"
 
     def _instant(self, given: ir.Value) -> ir.Value:
+        instant = self._any_instant(given)
+        return instant.between(*CALENDAR).ifelse(instant, ibis.null(UTC))
+
+    def _any_instant(self, given: ir.Value) -> ir.Value:
         zone = self.mapping.timezone
         if isinstance(given.type(), dt.Timestamp) and given.type().timezone:
             return given.cast(UTC)
@@ -204,7 +233,7 @@ def _breaks_its_type(enrichments: ir.Table, taxonomy: Taxonomy) -> ir.BooleanVal
     """Whether the text in `value` can't be what the taxonomy says of its attribute."""
     broken = []
     for name, known in taxonomy.attributes.items():
-        value = _clean(enrichments.value)
+        value = enrichments.value
         dtype = dt.dtype(IBIS_TYPES.get(known.type, known.type))
         typed_value = _spelled(value, taxonomy.enum_spellings(known.enum)) if known.enum else _number_or_date(value, dtype)
         broken.append((enrichments.attribute == name) & value.notnull() & typed_value.isnull())

@@ -31,9 +31,7 @@ def test_a_missing_column_is_named_with_those_there_are_and_the_rows_wait(tmp_pa
     tiny.write("sales.csv", SALES)
     done = tiny.run()
     assert done.code == 1
-    assert complaints(done.err) == [
-        "seg: unified/events, unified/quarantine: stream src/looks: no column 'type' in what was delivered (it has id, kind, time, user)"
-    ]
+    assert complaints(done.err) == ["seg: unified/events: stream src/looks: no column 'type' in what was delivered (it has id, kind, time, user)"]
     assert [row["id"] for row in tiny.rows("raw", "src", "looks")] == ["a1", "a2"]
 
     Tiny.make(tmp_path, streams(event_type="kind"))

@@ -54,7 +54,7 @@ def _unified(source: ShopSource, context: Context) -> dict[str, ibis.Table]:
         mapping = StreamMapping(f"shop/{stream.name}", stream.shaped_as, None, "Europe/Berlin" if stream.name == "orders" else "UTC")
         streams[stream.shaped_as].append((ENGINE.from_arrow(pa.concat_tables(parts)), mapping))
     conventions = Conventions("EUR", {"USD": 0.92, "GBP": 1.17}, "DE")
-    found = {name: unify(some, UNIFIED[name], default_taxonomy(), conventions) for name, some in streams.items()}
+    found = {name: unify(some, UNIFIED[name], default_taxonomy(), conventions).rows for name, some in streams.items()}
     return {name: ENGINE.from_arrow(ENGINE.connection.to_pyarrow(rows)) for name, rows in found.items()}
 
 

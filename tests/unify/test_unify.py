@@ -14,7 +14,7 @@ from seg_assets.errors import MappingError
 from seg_assets.lake import Engine
 from seg_assets.schema.tables import CONTACTS, UNIFIED
 from seg_assets.schema.taxonomy import default_taxonomy
-from seg_assets.unify import FromColumn, FromSql, FromValue, StreamMapping, quarantined, unify
+from seg_assets.unify import FromColumn, FromSql, FromValue, StreamMapping, unify
 from seg_assets.unify.typing import Conventions
 
 ENGINE = Engine()
@@ -28,7 +28,7 @@ def raw(**columns: list[Any]) -> ibis.Table:
 
 def run(table: ibis.Table, mapping: StreamMapping, **conventions: Any) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     arguments = ([(table, mapping)], UNIFIED[mapping.to], default_taxonomy(), Conventions(**conventions))
-    rows, quarantine = (ENGINE.connection.to_pyarrow(made(*arguments)).to_pylist() for made in (unify, quarantined))
+    rows, quarantine = (ENGINE.connection.to_pyarrow(made).to_pylist() for made in unify(*arguments))
     key = UNIFIED[mapping.to].primary_key
     return sorted(rows, key=lambda r: [r[k] for k in key]), sorted(quarantine, key=lambda r: (r["position"], r["reason"]))
 
@@ -73,6 +73,13 @@ def test_a_time_that_is_none_costs_the_row_and_names_the_field() -> None:
     rows, quarantine = run(*events(id=["1", "2"], type=["page_viewed"] * 2, time=["yesterday", None], user=["u"] * 2))
     assert rows == []
     assert [q["reason"] for q in quarantine] == ["event_time is not an ISO 8601 time", "event_time is missing"]
+
+
+@pytest.mark.parametrize("time", ["infinity", "-infinity", "12026-01-01", "0001-01-01 (BC)"])
+def test_a_time_no_calendar_has_costs_the_row(time: str) -> None:
+    rows, quarantine = run(*events(id=["1"], type=["page_viewed"], time=[time], user=["u"]))
+    assert rows == []
+    assert [q["reason"] for q in quarantine] == ["event_time is not an ISO 8601 time"]
 
 
 def test_an_event_of_nobody_is_quarantined() -> None:
@@ -206,5 +213,6 @@ def test_rows_in_are_rows_out_plus_duplicates_plus_quarantined_rows() -> None:
 
 
 def test_no_stream_makes_an_empty_table_with_its_schema() -> None:
-    assert unify([], CONTACTS, default_taxonomy(), Conventions()).schema() == CONTACTS.schema
-    assert quarantined([], CONTACTS, default_taxonomy(), Conventions()).count().execute() == 0
+    rows, problems = unify([], CONTACTS, default_taxonomy(), Conventions())
+    assert rows.schema() == CONTACTS.schema
+    assert problems.count().execute() == 0
