@@ -1,66 +1,30 @@
-"""Sends a plan: batch by batch, each written down before it is sent and after it is answered.
+"""Delivers a plan: takes it up in the ledger, settles what is in doubt, and sends what is due.
 
-Personal data is joined here, at the moment of sending, and goes nowhere else. After a crash the next plan holds the unanswered operations again, with the
-same ids: destinations that know an id ignore the repetition.
+Personal data is joined here, at the moment of sending, and goes nowhere else. A crash loses nothing and repeats nothing that may not be repeated: what was
+under way is in doubt, and `doubts` says what becomes of it.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-import ibis.expr.types as ir
 import pyarrow as pa
 
 from connectors.errors import ConnectorError
-from connectors.types import Context, Destination, ObjectDef, Operation, OpKind, Outcome, Verdict
+from connectors.types import Context, Destination, ObjectDef, Operation, OpKind, Outcome, ReadsBack, RemoteRow, Verdict
+from seg_assets.activation.claim import COLUMNS, Claim, Known
+from seg_assets.activation.doubts import Preference, Rules, Step, after_reading
+from seg_assets.activation.ledger import connector_version
+from seg_assets.activation.outgoing import outgoing
+from seg_assets.activation.sending import Delivered, Due, Gate, Sender, Tally
 
 if TYPE_CHECKING:
     from seg_assets.activation.ledger import Ledger
 
-Gate = Callable[[pa.Table], Mapping[str, str]]
-"""Asked at the moment of sending: given rows of `outgoing`, it returns op_id to reason of those that may not be sent now."""
-
-GATED = "gated"
-LEDGER_COLUMNS = ("op_id", "op", "audience", "person_id", "payload_hash", "generation")
-
-
-@dataclass(frozen=True)
-class Delivered:
-    """What became of a delivery: operations per verdict, how often each reason was given, and why it stopped early, if it did."""
-
-    verdicts: Mapping[str, int] = field(default_factory=dict)
-    reasons: Mapping[str, int] = field(default_factory=dict)
-    stopped: str | None = None
-
-    @property
-    def sent(self) -> int:
-        return sum(n for verdict, n in self.verdicts.items() if verdict != GATED)
-
-
-def outgoing(
-    plan: ir.Table, acked: ir.Table, people: ir.Table, vault: ir.Table, match_key: str, fields: Mapping[str, str]
-) -> Iterator[pa.RecordBatch]:
-    """Operations to send, removals first, with the match key's value and the payload's fields. Never keep what this yields.
-
-    Args:
-        plan: what `plan` returned, blocked operations included.
-        acked: op_id of operations the destination has acknowledged: a plan that was delivered in part goes on where it stopped.
-        people: person_id and the columns named in `fields`.
-        vault: `identity/vault`.
-        match_key: which column of the vault persons are matched by; "person_id" needs none.
-        fields: name in the payload to the person's column.
-    """
-    due = plan.filter(plan.blocked.isnull()).anti_join(acked, "op_id")
-    known = due.select("person_id").distinct() if match_key == "person_id" else vault
-    keys = known.select("person_id", key=known[match_key].cast("string"))
-    values = people.select("person_id", **{f"field_{n}": c for n, c in fields.items()})
-    joined = due.left_join(keys, "person_id").drop("person_id_right").left_join(values, "person_id").drop("person_id_right")
-    first = (joined["op"] == "remove").ifelse(0, 1)
-    return iter(joined.order_by([first, joined.audience, joined.person_id]).to_pyarrow_batches(chunk_size=50_000))
+__all__ = ["Delivered", "Gate", "deliver", "outgoing"]
+UNDECIDED = "nobody can tell whether it took effect: see `seg activate resolve`"
 
 
 def deliver(
@@ -70,64 +34,101 @@ def deliver(
     ledger: Ledger,
     context: Context,
     *,
-    gate: Gate = lambda _: {},
+    gate: Gate | None = None,
+    prefer: Preference = "stop",
     on_progress: Callable[[Delivered], None] = lambda _: None,
 ) -> Delivered:
-    """Sends operations in batches no larger than the object takes.
+    """Sends a plan's operations in batches no larger than the object takes.
 
     Args:
-        operations: what `outgoing` yields.
+        operations: what `outgoing` yields; at most one operation per person and audience.
         destination: a configured connector.
         target: the object to deliver to.
         ledger: remembers.
-        context: as_of, scratch and log for the connector.
+        context: as_of, clock, scratch and log for the connector.
         gate: holds operations back; they are written down as gated, and the next plan has them again.
-        on_progress: called after each batch.
+        prefer: what to do where nobody can tell whether an operation took effect.
+        on_progress: called after each batch, by one thread at a time.
+
+    Raises:
+        BusyError: another delivery of the object is under way.
+        LostClaimError: another delivery took over while this one could not reach the ledger.
     """
-    verdicts: Counter[str] = Counter()
-    reasons: Counter[str] = Counter()
-    for due in _batches(operations, target.max_batch):
-        held = gate(pa.Table.from_pylist(due))
-        if held:
-            ledger.hold([{**_ledgered(row), "reason": held[row["op_id"]]} for row in due if row["op_id"] in held], context.as_of)
-            verdicts["gated"] += len(held)
-            reasons.update(held.values())
-        rows = [row for row in due if row["op_id"] not in held]
-        if not rows:
-            continue
-        begun = [_ledgered(row) for row in rows]
-        ledger.begin(begun, context.as_of)
-        try:
-            outcomes = destination.deliver(target.name, [_operation(row) for row in rows], context)
-        except ConnectorError as error:
-            unsent = {str(o["op_id"]): Outcome(Verdict.RETRY, error.message) for o in begun}
-            ledger.record(begun, unsent)
-            verdicts[Verdict.RETRY.value] += len(begun)
-            reasons[error.message] += len(begun)
-            return Delivered(dict(verdicts), dict(reasons), stopped=str(error))
-        ledger.record(begun, outcomes)
-        for row in begun:
-            outcome = outcomes.get(str(row["op_id"]), Outcome(Verdict.IN_DOUBT, "no answer for this operation"))
-            verdicts[outcome.verdict.value] += 1
-            if outcome.reason:
-                reasons[outcome.reason] += 1
-        on_progress(Delivered(dict(verdicts), dict(reasons)))
-    return Delivered(dict(verdicts), dict(reasons))
+    tally = Tally(on_progress)
+    version = connector_version(type(destination))
+    with ledger.claim(context.as_of, context.clock) as claim:
+        rules = Rules(target, isinstance(destination, ReadsBack), prefer, version, context.clock.now())
+        sender = Sender(destination, target, claim, context, gate, tally, version)
+        doubts = claim.doubtful()
+        for chunk in operations:
+            rows = pa.Table.from_batches([chunk])
+            sender.send(_due(rows, claim, rules, doubts, destination, context, tally), rows)
+            if tally.stopped:
+                return tally.result()
+        claim.finish()
+    return tally.result()
 
 
-def _batches(stream: Iterator[pa.RecordBatch], size: int) -> Iterator[list[dict[str, Any]]]:
-    pending: list[dict[str, Any]] = []
-    for batch in stream:
-        pending.extend(batch.to_pylist())
-        while len(pending) >= size:
-            yield pending[:size]
-            pending = pending[size:]
-    if pending:
-        yield pending
+def _due(
+    rows: pa.Table, claim: Claim, rules: Rules, doubts: Mapping[tuple[str, int], Known], destination: Destination, context: Context, tally: Tally
+) -> list[Due]:
+    """Operations of a chunk that are to be sent now. What needs no sending any more is written down."""
+    plain = rows.to_pylist()
+    found = [
+        Due(known, _operation(row), place, doubts.get((row["audience"], row["person_id"])))
+        for place, (row, known) in enumerate(zip(plain, claim.take(rows.select(COLUMNS)), strict=True))
+    ]
+    steps = [rules.step(one.known, one.supersedes, one.operation.kind.value) for one in found]
+    asked = [place for place, step in enumerate(steps) if step is Step.ASK]
+    for place, step in zip(asked, _read_back([found[place] for place in asked], rules.target, destination, context), strict=True):
+        steps[place] = step
+    _put_away(claim, tally, found, steps)
+    sendable = [one for one, step in zip(found, steps, strict=True) if step is Step.SEND]
+    return [one if not (old := one.supersedes) or old.id != one.known.id else Due(one.known, one.operation, one.place) for one in sendable]
 
 
-def _ledgered(row: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: row[name] for name in LEDGER_COLUMNS}
+def _read_back(asked: Sequence[Due], target: ObjectDef, destination: Destination, context: Context) -> list[Step]:
+    """What to do with operations once the destination was asked what it holds. One that does not answer leaves them in doubt."""
+    held: dict[tuple[str, str], RemoteRow] = {}
+    audiences: dict[str, list[str]] = {}
+    for one in asked:
+        audiences.setdefault(one.operation.audience, []).append(one.operation.key)
+    if isinstance(destination, ReadsBack):
+        for audience, keys in audiences.items():
+            try:
+                held |= {(audience, row.key): row for row in destination.read_back(target.name, audience, keys, context)}
+            except ConnectorError as error:
+                context.log.warning("reading back failed: %s", error)
+    steps = []
+    for one in asked:
+        row, doubt = held.get((one.operation.audience, one.operation.key)), one.supersedes
+        kind, fields = one.operation.kind.value, one.operation.fields
+        steps.append(Step.STOP if doubt is None else after_reading(kind, fields, row, doubt, same=doubt.id == one.known.id))
+    return steps
+
+
+def _put_away(claim: Claim, tally: Tally, found: Sequence[Due], steps: Sequence[Step]) -> None:
+    """Writes down and counts what is not sent."""
+    acked: dict[int, tuple[str, Outcome]] = {}
+    replanned: list[int] = []
+    for one, step in zip(found, steps, strict=True):
+        if step is Step.ACKED:
+            acked[one.known.id] = one.known.op_id, Outcome(Verdict.ACKED, "found to be so already")
+            if one.supersedes and one.supersedes.id != one.known.id:
+                replanned.append(one.supersedes.id)
+            tally.add("acked")
+        elif step is Step.REPLAN and one.supersedes:
+            acked[one.supersedes.id] = one.supersedes.op_id, Outcome(Verdict.ACKED, "found to have taken effect")
+            replanned.append(one.known.id)
+            tally.add("superseded", "an earlier operation had taken effect after all: the next plan knows")
+        elif step is Step.WAIT:
+            tally.add("waiting", "the destination wants it later")
+        elif step is Step.STOP:
+            tally.add("stuck", UNDECIDED)
+    if acked:
+        claim.record({id: outcome for id, (_, outcome) in acked.items()}, {id: op_id for id, (op_id, _) in acked.items()}, repeatable=False)
+    if replanned:
+        claim.supersede(replanned, "what it was planned upon turned out otherwise")
 
 
 def _operation(row: Mapping[str, Any]) -> Operation:

@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import pwd
+import shutil
+import socket
+import subprocess
+import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -11,6 +17,7 @@ from typing import Any
 import ibis
 import pyarrow as pa
 import pytest
+import sqlalchemy as sa
 
 from connectors.types import Context, Verdict
 from connectors.webhook import WebhookDestination
@@ -170,3 +177,45 @@ def webhook() -> Callable[..., WebhookDestination]:
         return WebhookDestination(WebhookDestination.config_model(**settings), AS_OF.timestamp)
 
     return at
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[str]:
+    """The address of a real server of our own on this machine, without a database's name."""
+    found = [*sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb")), shutil.which("initdb")]
+    if not found[-1] and not found[:-1]:
+        pytest.skip("no PostgreSQL server here: install Debian's package postgresql")
+    programs = Path(str(found[0] or found[-1])).parent
+    user = next((u.pw_name for u in pwd.getpwall() if u.pw_name in {"postgres", "nobody"}), None) if os.getuid() == 0 else None
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    folder = Path(tempfile.mkdtemp(prefix="seg-postgres-"))
+    if user:
+        shutil.chown(folder, user)  # the server refuses to run as root
+
+    def run(program: str, *arguments: str) -> None:
+        subprocess.run([programs / program, "-D", folder / "data", *arguments], check=True, capture_output=True, user=user, cwd=folder, timeout=120)
+
+    run("initdb", "--no-sync", "--auth=trust", "--username=seg", "--encoding=UTF8", "--locale=C")
+    run("pg_ctl", "start", "-w", "-l", str(folder / "log"), "-o", f"-F -h 127.0.0.1 -p {port} -k {folder}")
+    try:
+        yield f"postgresql+psycopg://seg@127.0.0.1:{port}"
+    finally:
+        run("pg_ctl", "stop", "-m", "immediate")
+        shutil.rmtree(folder)
+
+
+@pytest.fixture
+def database(postgres: str) -> str:
+    """The address of an empty database."""
+    with sa.create_engine(f"{postgres}/postgres").begin() as connection:
+        connection.exec_driver_sql("drop schema public cascade")
+        connection.exec_driver_sql("create schema public")
+    return f"{postgres}/postgres"
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def either_store(request: pytest.FixtureRequest, ledger_file: Path) -> str:
+    """The address of an empty operational store, of either kind."""
+    return f"sqlite:///{ledger_file}" if request.param == "sqlite" else request.getfixturevalue("database")

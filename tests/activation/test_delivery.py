@@ -156,7 +156,7 @@ def test_a_delivery_killed_between_sending_and_writing_down_loses_and_repeats_no
     arguments = [tmp_path / "rows.arrow", f"sqlite:///{ledger_file}", served.url, "a signing key for tests", moment, tmp_path]
     child = subprocess.run([sys.executable, "-c", CHILD, *map(str, arguments)], capture_output=True, timeout=120, check=False)
     assert child.returncode == -signal.SIGKILL, child.stderr.decode()
-    assert ledger.states() == {"acked": 10, "in_doubt": 10}
+    assert ledger.states() == {"acked": 10, "sending": 10, "planned": 15}
     assert len(members(served.receiver)) == (10 if moment == "before it is sent" else 20)
 
     assert shop.deliver(ledger, webhook(served.url), context).verdicts == {"acked": 25}
@@ -262,5 +262,5 @@ def test_a_connector_that_breaks_leaves_its_batch_in_doubt(world: Make, ledger: 
     shop = world(15)
     with pytest.raises(ZeroDivisionError):
         shop.deliver(ledger, Recording(ZeroDivisionError()), context)
-    assert ledger.states() == {"in_doubt": 10}
+    assert ledger.states() == {"in_doubt": 10, "planned": 5}
     assert shop.deliver(ledger, Recording(), context).verdicts == {"acked": 15}

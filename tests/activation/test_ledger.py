@@ -2,19 +2,52 @@
 
 from __future__ import annotations
 
+import sqlite3
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
+import pyarrow as pa
 import pytest
+import sqlalchemy as sa
 
 from connectors.types import Outcome, Verdict
+from seg_assets.activation.claim import Claim
+from seg_assets.activation.lease import BusyError, LostClaimError
 from seg_assets.activation.ledger import Ledger
+from seg_assets.errors import DeliveryError
 
 AS_OF = datetime(2026, 7, 1, tzinfo=UTC)
+ACKED, REJECTED, RETRY, IN_DOUBT = (Outcome(v) for v in (Verdict.ACKED, Verdict.REJECTED, Verdict.RETRY, Verdict.IN_DOUBT))
 
 
-def operation(op_id: str, op: str = "add", person: int = 1, generation: int = 1, audience: str = "vip") -> dict[str, object]:
+@pytest.fixture
+def ledger(either_store: str) -> Ledger:
+    return Ledger(either_store, "crm", "members")
+
+
+def operation(op_id: str, op: str = "add", person: int = 1, generation: int = 1, audience: str = "vip") -> dict[str, Any]:
     return {"op_id": op_id, "op": op, "audience": audience, "person_id": person, "payload_hash": f"hash-{op_id}", "generation": generation}
+
+
+def begun(claim: Claim, operations: Sequence[Mapping[str, Any]]) -> dict[str, int]:
+    """Operations taken up and about to be sent; their ids in the ledger."""
+    doubts, known = claim.doubtful(), claim.take(pa.Table.from_pylist(list(operations)))
+    older = [doubts.get((o["audience"], o["person_id"])) for o in operations]
+    claim.begin([k.id for k in known], {k.id: old.id for k, old in zip(known, older, strict=True) if old and old.id != k.id})
+    return {k.op_id: k.id for k in known}
+
+
+def answered(claim: Claim, ids: Mapping[str, int], outcomes: Mapping[str, Outcome], **given: Any) -> None:
+    told = {"repeatable": True, "version": "1"} | given
+    claim.record({ids[op_id]: outcome for op_id, outcome in outcomes.items()}, {id: op_id for op_id, id in ids.items()}, **told)
+
+
+def sent(ledger: Ledger, operations: Sequence[Mapping[str, Any]], outcomes: Mapping[str, Outcome], **given: Any) -> None:
+    with ledger.claim(AS_OF) as claim:
+        ids = begun(claim, operations)
+        answered(claim, ids, outcomes, **given)
 
 
 def states(ledger: Ledger) -> dict[str, str]:
@@ -27,84 +60,212 @@ def held(ledger: Ledger) -> dict[int, str | None]:
     return dict(zip(rows["person_id"].to_pylist(), rows["payload_hash"].to_pylist(), strict=True))
 
 
-def test_an_operation_that_was_begun_is_in_doubt_until_its_outcome_is_recorded(ledger: Ledger) -> None:
-    ledger.begin([operation("a")], AS_OF)
-    assert states(ledger) == {"a": "in_doubt"}
+def test_an_operation_that_is_begun_is_sending_and_in_doubt_for_whoever_comes_next(ledger: Ledger) -> None:
+    with ledger.claim(AS_OF) as claim:
+        begun(claim, [operation("a")])
+        assert states(ledger) == {"a": "sending"}
+    assert ledger.unsettled()["person_id"].to_pylist() == [1]
+    with ledger.claim(AS_OF):
+        assert states(ledger) == {"a": "in_doubt"}
     assert held(ledger) == {}
 
 
-def test_an_operation_without_outcome_is_in_doubt(ledger: Ledger) -> None:
-    both = [operation("a"), operation("b", person=2)]
-    ledger.begin(both, AS_OF)
-    ledger.record(both, {"a": Outcome(Verdict.ACKED)})
-    assert states(ledger) == {"a": "acked", "b": "in_doubt"}
-
-
-@pytest.mark.parametrize("verdict", Verdict)
-def test_only_an_acknowledgement_moves_what_is_held(ledger: Ledger, verdict: Verdict) -> None:
-    ledger.begin([operation("a")], AS_OF)
-    ledger.record([operation("a")], {"a": Outcome(verdict)})
-    assert held(ledger) == ({1: "hash-a"} if verdict is Verdict.ACKED else {})
+@pytest.mark.parametrize(("verdict", "state"), [("acked", "acked"), ("rejected", "rejected"), ("retry", "retry_wait"), ("in_doubt", "in_doubt")])
+def test_only_an_acknowledgement_moves_what_is_held(ledger: Ledger, verdict: str, state: str) -> None:
+    sent(ledger, [operation("a")], {"a": Outcome(Verdict(verdict))})
+    assert states(ledger) == {"a": state}
+    assert held(ledger) == ({1: "hash-a"} if verdict == "acked" else {})
 
 
 def test_an_acknowledged_removal_leaves_a_mark_and_no_hash(ledger: Ledger) -> None:
-    for step in (operation("a"), operation("r", "remove", generation=2)):
-        ledger.begin([step], AS_OF)
-        ledger.record([step], {str(step["op_id"]): Outcome(Verdict.ACKED)})
+    sent(ledger, [operation("a")], {"a": ACKED})
+    sent(ledger, [operation("r", "remove", generation=2)], {"r": ACKED})
     assert held(ledger) == {1: None}
-
-
-def test_outcomes_of_other_operations_are_ignored(ledger: Ledger) -> None:
-    ledger.begin([operation("a")], AS_OF)
-    ledger.record([operation("a")], {"a": Outcome(Verdict.ACKED), "stranger": Outcome(Verdict.ACKED)})
-    assert states(ledger) == {"a": "acked"}
 
 
 def test_an_operation_that_is_sent_again_keeps_one_row(ledger: Ledger) -> None:
     for _ in range(3):
-        ledger.begin([operation("a"), operation("b", person=2)], AS_OF)
-    assert states(ledger) == {"a": "in_doubt", "b": "in_doubt"}
+        sent(ledger, [operation("a"), operation("b", person=2)], {"a": RETRY, "b": IN_DOUBT})
+    assert states(ledger) == {"a": "retry_wait", "b": "in_doubt"}
+    assert ledger.operations()["attempts"].to_pylist() == [3, 3]
 
 
-def test_a_doubt_is_superseded_once_a_later_operation_is_acknowledged(ledger: Ledger) -> None:
-    ledger.begin([operation("a"), operation("b", person=2)], AS_OF)
-    later = operation("r", "remove", generation=2)
-    ledger.begin([later], AS_OF)
+def test_a_doubt_is_superseded_by_the_operation_that_takes_its_place(ledger: Ledger) -> None:
+    sent(ledger, [operation("a"), operation("b", person=2)], {"a": IN_DOUBT, "b": IN_DOUBT})
+    sent(ledger, [operation("r", "remove", generation=2)], {"r": RETRY})
+    assert states(ledger) == {"a": "superseded", "b": "in_doubt", "r": "retry_wait"}
     assert ledger.unsettled().sort_by("person_id").select(["person_id", "op"]).to_pylist() == [
         {"person_id": 1, "op": "remove"},
         {"person_id": 2, "op": "add"},
     ]
-    ledger.record([later], {"r": Outcome(Verdict.ACKED)})
-    assert states(ledger) == {"a": "superseded", "b": "in_doubt", "r": "acked"}
+    sent(ledger, [operation("r", "remove", generation=2)], {"r": ACKED})
     assert ledger.unsettled()["person_id"].to_pylist() == [2]
     assert ledger.states() == {"acked": 1, "in_doubt": 1}
 
 
-def test_a_ledger_reopened_by_another_process_says_the_same(ledger: Ledger, ledger_file: Path) -> None:
-    ledger.begin([operation("a")], AS_OF)
-    ledger.record([operation("a")], {"a": Outcome(Verdict.ACKED)})
-    again = Ledger(f"sqlite:///{ledger_file}", "crm", "members")
+@pytest.mark.parametrize("answer", [REJECTED, RETRY])
+def test_a_doubt_lives_on_in_what_took_its_place_until_that_is_acknowledged(ledger: Ledger, answer: Outcome) -> None:
+    sent(ledger, [operation("a")], {"a": IN_DOUBT})
+    sent(ledger, [operation("r", "remove", generation=2)], {"r": answer}, repeatable=False)
+    assert ledger.unsettled()["op"].to_pylist() == ["remove"]
+
+
+def test_what_was_refused_or_put_off_for_certain_is_no_doubt(ledger: Ledger) -> None:
+    sent(ledger, [operation("a"), operation("b", person=2)], {"a": REJECTED, "b": RETRY}, repeatable=False)
+    assert ledger.unsettled().num_rows == 0
+
+
+def test_two_operations_of_one_person_and_audience_are_never_under_way_at_once(ledger: Ledger) -> None:
+    with ledger.claim(AS_OF) as claim:
+        begun(claim, [operation("a")])
+        second = claim.take(pa.Table.from_pylist([operation("b", "update", generation=2)]))
+        with pytest.raises(sa.exc.IntegrityError):
+            claim.begin([second[0].id], {})
+    assert states(ledger) == {"a": "sending", "b": "planned"}
+
+
+def test_a_rejection_stands_for_the_version_of_the_connector_that_met_it(ledger: Ledger) -> None:
+    sent(ledger, [operation("a"), operation("b", person=2)], {"a": REJECTED, "b": REJECTED}, version="1")
+    assert ledger.rejected("1")["op_id"].to_pylist() == ["a", "b"]
+    assert ledger.rejected("2").num_rows == 0
+    assert ledger.reopen(AS_OF, ["b"]) == 1
+    assert ledger.rejected("1")["op_id"].to_pylist() == ["a"]
+    assert ledger.reopen(AS_OF) == 1
+    assert ledger.rejected("1").num_rows == 0
+
+
+def test_what_an_earlier_plan_wanted_and_a_later_one_does_not_is_put_away(ledger: Ledger) -> None:
+    gone = [operation("planned", person=1), operation("gated", person=2), operation("later", person=3), operation("doubt", person=4)]
+    with ledger.claim(AS_OF) as claim:
+        known = {k.op_id: k.id for k in claim.take(pa.Table.from_pylist(gone))}
+        claim.hold({known["gated"]: "quiet hours"})
+        claim.begin([known["later"], known["doubt"]], {})
+        answered(claim, known, {"later": RETRY, "doubt": IN_DOUBT}, repeatable=False)
+    with ledger.claim(AS_OF) as claim:
+        begun(claim, [operation("again", person=1, generation=2)])
+        claim.finish()
+    assert states(ledger) == {"planned": "superseded", "gated": "expired", "later": "expired", "doubt": "in_doubt", "again": "sending"}
+    with ledger.claim(AS_OF) as claim:
+        assert [k.state for k in claim.take(pa.Table.from_pylist(gone[1:2]))] == ["expired"]
+        assert states(ledger)["gated"] == "planned"
+
+
+def test_somebody_can_decide_a_doubt(ledger: Ledger) -> None:
+    sent(ledger, [operation("a"), operation("b", person=2), operation("c", person=3)], dict.fromkeys("abc", IN_DOUBT))
+    assert ledger.settle({"a": True, "b": False, "stranger": True}, AS_OF) == 2
+    assert states(ledger) == {"a": "acked", "b": "retry_wait", "c": "in_doubt"}
+    assert held(ledger) == {1: "hash-a"}
+    assert ledger.unsettled()["person_id"].to_pylist() == [3]
+
+
+# One owner at a time
+
+
+def test_a_second_delivery_of_the_same_object_is_refused_while_the_first_is_at_work(ledger: Ledger, either_store: str) -> None:
+    again = Ledger(either_store, "crm", "members")
+    with ledger.claim(AS_OF):
+        with pytest.raises(BusyError, match="another delivery of members is under way"), again.claim(AS_OF, patience=0.01):
+            pass
+        with Ledger(either_store, "ads", "members").claim(AS_OF):
+            pass
+    with again.claim(AS_OF):
+        pass
+
+
+def lose_lock(store: str) -> None:
+    """What an owner does not notice: its lock file is deleted, or its connection is cut."""
+    if store.startswith("sqlite"):
+        for lock in Path(f"{store.removeprefix('sqlite:///')}.locks").iterdir():
+            lock.unlink()
+    else:
+        with sa.create_engine(store).connect() as connection:
+            connection.exec_driver_sql("select pg_terminate_backend(pid) from pg_locks where locktype = 'advisory'")
+
+
+def test_an_owner_that_was_replaced_writes_nothing_any_more(ledger: Ledger, either_store: str) -> None:
+    with ledger.claim(AS_OF) as late:
+        ids = begun(late, [operation("a")])
+        lose_lock(either_store)
+        with Ledger(either_store, "crm", "members").claim(AS_OF) as owner:
+            assert owner.token > late.token
+            for write in (
+                lambda: answered(late, ids, {"a": ACKED}),
+                lambda: late.begin(list(ids.values()), {}),
+                lambda: late.hold({ids["a"]: "no"}),
+                lambda: late.take(pa.Table.from_pylist([operation("b", person=2)])),
+                late.finish,
+            ):
+                with pytest.raises(LostClaimError):
+                    write()
+    assert states(ledger) == {"a": "in_doubt"}
+    assert held(ledger) == {}
+    assert ledger.receipts().num_rows == 0
+
+
+# Receipts
+
+
+def test_receipts_tell_every_answer_in_order(ledger: Ledger) -> None:
+    sent(ledger, [operation("a"), operation("b", person=2)], {"a": Outcome(Verdict.RETRY, "busy"), "b": ACKED})
+    sent(ledger, [operation("a")], {"a": ACKED})
+    told = [(r["seq"], r["op_id"], r["state"], r["reason"]) for r in ledger.receipts().to_pylist()]
+    assert told == [(1, "a", "retry_wait", "busy"), (1, "b", "acked", None), (2, "a", "acked", None)]
+    assert ledger.first_fault() is None
+
+
+@pytest.mark.parametrize(
+    ("tampering", "fault"),
+    [
+        ("update receipts set content = replace(content, 'acked', 'rejected') where seq = 2", 2),
+        ("delete from receipts where seq = 2", 2),
+        ("delete from receipts where seq = 3", 3),
+        ("insert into receipts select target, 4, at, token, content, hash from receipts where seq = 3", 4),
+        ("update receipts set at = '2020-01-01' where seq = 1", 1),
+    ],
+)
+def test_a_receipt_that_was_tampered_with_is_found(ledger: Ledger, either_store: str, tampering: str, fault: int) -> None:
+    for n in range(3):
+        sent(ledger, [operation(f"op{n}", person=n)], {f"op{n}": ACKED})
+    with sa.create_engine(either_store).begin() as connection:
+        connection.exec_driver_sql(tampering)
+    assert ledger.first_fault() == fault
+
+
+# Keeping
+
+
+def test_a_ledger_reopened_by_another_process_says_the_same(ledger: Ledger, either_store: str) -> None:
+    sent(ledger, [operation("a")], {"a": ACKED})
+    again = Ledger(either_store, "crm", "members")
     assert again.operations() == ledger.operations()
     assert again.committed() == ledger.committed()
 
 
-def test_destinations_and_objects_do_not_see_each_other(ledger: Ledger, ledger_file: Path) -> None:
-    ledger.begin([operation("a")], AS_OF)
-    ledger.record([operation("a")], {"a": Outcome(Verdict.ACKED)})
-    for other in (Ledger(f"sqlite:///{ledger_file}", "ads", "members"), Ledger(f"sqlite:///{ledger_file}", "crm", "leads")):
-        assert other.operations().num_rows == other.committed().num_rows == other.unsettled().num_rows == 0
+def test_destinations_and_objects_do_not_see_each_other(ledger: Ledger, either_store: str) -> None:
+    sent(ledger, [operation("a")], {"a": ACKED})
+    for other in (Ledger(either_store, "ads", "members"), Ledger(either_store, "crm", "leads")):
+        assert other.operations().num_rows == other.committed().num_rows == other.unsettled().num_rows == other.receipts().num_rows == 0
         assert other.states() == {}
 
 
 def test_an_empty_ledger_has_typed_empty_tables(ledger: Ledger) -> None:
-    for rows in (ledger.operations(), ledger.committed(), ledger.unsettled()):
+    for rows in (ledger.operations(), ledger.committed(), ledger.unsettled(), ledger.rejected(), ledger.receipts()):
         assert rows.num_rows == 0
         assert not any(str(f.type) == "null" for f in rows.schema)
+    assert ledger.first_fault() is None
 
 
-def test_a_batch_of_ten_thousand_fits(ledger: Ledger) -> None:
-    many = [operation(f"op{i}", person=i) for i in range(10_000)]
-    for _ in range(2):
-        ledger.begin(many, AS_OF)
-    ledger.record(many, {str(o["op_id"]): Outcome(Verdict.ACKED) for o in many})
-    assert ledger.states() == {"acked": 10_000}
+def test_a_batch_of_fifty_thousand_fits(ledger: Ledger) -> None:
+    many = [operation(f"op{i}", person=i) for i in range(50_000)]
+    sent(ledger, many, {o["op_id"]: ACKED for o in many})
+    assert ledger.states() == {"acked": 50_000}
+    assert ledger.committed().num_rows == 50_000
+
+
+def test_a_ledger_of_an_earlier_layout_is_refused_in_words(ledger_file: Path) -> None:
+    ledger_file.parent.mkdir(parents=True)
+    with sqlite3.connect(ledger_file) as database:
+        database.execute("create table ops(op_id text primary key, destination text, object text)")
+    database.close()
+    with pytest.raises(DeliveryError, match="earlier version"):
+        Ledger(f"sqlite:///{ledger_file}", "crm", "members")

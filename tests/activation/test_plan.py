@@ -6,6 +6,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
 from connectors.types import Outcome, Verdict
@@ -19,9 +20,12 @@ COLUMNS = ("op_id", "op", "audience", "person_id", "payload_hash", "generation")
 def answered(ledger: Ledger, planned: Any, operations: Make, verdict: Verdict | None) -> None:
     """Sends the plan's open operations to nobody; all get the same answer (None: the process died before it came)."""
     rows = [dict(zip(COLUMNS, row, strict=False)) for row in operations(planned, (*COLUMNS, "blocked")) if row[-1] is None]
-    ledger.begin(rows, AS_OF)
-    if verdict:
-        ledger.record(rows, {row["op_id"]: Outcome(verdict) for row in rows})
+    with ledger.claim(AS_OF) as claim:
+        doubts, known = claim.doubtful(), claim.take(pa.Table.from_pylist(rows))
+        older = [doubts.get((row["audience"], row["person_id"])) for row in rows]
+        claim.begin([k.id for k in known], {k.id: old.id for k, old in zip(known, older, strict=True) if old and old.id != k.id})
+        if verdict:
+            claim.record({k.id: Outcome(verdict) for k in known}, {k.id: k.op_id for k in known}, repeatable=True)
 
 
 def test_new_members_are_added(world: Make, ledger: Ledger, operations: Make) -> None:

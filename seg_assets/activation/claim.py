@@ -1,0 +1,251 @@
+"""What the one delivery that owns an object writes: each operation's way from planned to its outcome.
+
+    planned -> gated -> sending -> acked | rejected | retry_wait | in_doubt        and, unsent: superseded (a later one took its place), expired (not wanted)
+
+`sending` is on the disk before a connection is opened. `committed` moves in the transaction of the acknowledgement that moves it, and by nothing else. Every
+transaction makes sure that the claim still holds. Which operations are to be sent is decided in `doubts` and `deliver`.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import pyarrow as pa
+import sqlalchemy as sa
+
+from connectors.types import Clock, Outcome, Verdict
+from seg_assets.activation import receipts
+from seg_assets.activation.lease import LostClaimError, next_token, sole_owner
+from seg_assets.activation.store import COMMITTED, IN_FLIGHT, JOBS, OPS, TARGETS, WAITING, Store, in_states
+
+COLUMNS = ("op_id", "op", "audience", "person_id", "payload_hash", "generation")
+"""What the ledger keeps of a planned operation."""
+UNANSWERED = "sent, and no answer was written down"
+UNTOLD = Outcome(Verdict.IN_DOUBT, "the destination did not say what became of it")
+STATES = {Verdict.ACKED: "acked", Verdict.REJECTED: "rejected", Verdict.RETRY: "retry_wait", Verdict.IN_DOUBT: "in_doubt"}
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """An operation as the ledger has it. `sent_at` and `not_before` are Unix seconds; `doubt`: it may have taken effect, unacknowledged."""
+
+    id: int
+    op_id: str
+    op: str
+    state: str
+    doubt: bool
+    sent_at: float | None
+    not_before: float | None
+    job: str | None
+    version: str | None
+
+
+class Claim:
+    """An object of a destination, owned. Safe to share among the threads of one delivery.
+
+    Args:
+        store: where the ledger is.
+        target: id of the object's row in `targets`.
+        token: grows with each owner.
+        as_of: instant of the delivery.
+        clock: the time written on receipts.
+    """
+
+    def __init__(self, store: Store, target: int, token: int, as_of: datetime, clock: Clock) -> None:
+        self._store, self._target, self.token = store, target, token
+        self._as_of, self._clock = as_of.isoformat(), clock
+        self._lock = threading.Lock()
+
+    def recover(self) -> None:
+        """What an owner before us had sent without writing down the answer is in doubt. Jobs that were handed in go on."""
+        running = sa.select(JOBS.c.name).where(JOBS.c.target == self._target, JOBS.c.reference.is_not(None), ~JOBS.c.done)
+        dead = in_flight(self._target) & (OPS.c.state == "sending") & (OPS.c.job.is_(None) | OPS.c.job.not_in(running))
+        with self._writing() as connection:
+            connection.execute(sa.update(OPS).where(dead).values(state="in_doubt", reason=UNANSWERED, doubt=True))
+
+    def doubtful(self) -> dict[tuple[str, int], Known]:
+        """By audience and person: operations that may have taken effect although nobody acknowledged it."""
+        query = unsettled(self._target, OPS.c.audience, OPS.c.person_id, *_known())
+        with self._store.engine.connect() as connection:
+            return {(audience, person): Known(*rest) for audience, person, *rest in connection.execute(query)}
+
+    def take(self, rows: pa.RecordBatch | pa.Table) -> list[Known]:
+        """Writes down what is planned and not known yet; returns what is known of each row, in their order."""
+        values = list(zip(*(rows[name].to_pylist() for name in COLUMNS), strict=True))
+        text, big = sa.String(), sa.BigInteger()
+        given = self._store.given(values, op_id=text, op=text, audience=text, person_id=big, payload_hash=text, generation=sa.Integer())
+        constant = {"target": self._target, "state": "planned", "doubt": False, "attempts": 0, "as_of": self._as_of, "token": self.token}
+        planned = sa.select(*(given.c[n] for n in COLUMNS), *(sa.literal(v).label(n) for n, v in constant.items())).where(sa.true())
+        wanted = OPS.c.op_id.in_(self._store.listed([row[0] for row in values], text))
+        again = wanted & OPS.c.state.in_(["superseded", "expired"])
+        with self._writing() as connection:
+            connection.execute(self._store.insert(OPS).from_select([*COLUMNS, *constant], planned).on_conflict_do_nothing())
+            found = {row.op_id: Known(*row) for row in connection.execute(sa.select(*_known()).where(wanted))}
+            revived = [known for known in found.values() if known.state in {"superseded", "expired"}]
+            if revived:
+                connection.execute(sa.update(OPS).where(again).values(state="planned", reason=None, token=self.token))
+                floor = min(known.id for known in revived)
+                connection.execute(sa.update(TARGETS).where(TARGETS.c.id == self._target, TARGETS.c.floor > floor).values(floor=floor))
+            if len(found) > len(revived):
+                connection.execute(sa.update(OPS).where(wanted, OPS.c.token < self.token).values(token=self.token))
+        return [found[row[0]] for row in values]
+
+    def hold(self, reasons: Mapping[int, str]) -> None:
+        """Operations that may not be sent now, by id, with the reason. Those in doubt stay in doubt."""
+        by_reason: dict[str, list[int]] = defaultdict(list)
+        for id, reason in reasons.items():
+            by_reason[reason].append(id)
+        with self._writing() as connection:
+            for reason, ids in by_reason.items():
+                held = self._among(ids) & OPS.c.state.not_in(IN_FLIGHT)
+                connection.execute(sa.update(OPS).where(held).values(state="gated", reason=reason, as_of=self._as_of))
+
+    def begin(self, ids: Sequence[int], superseded: Mapping[int, int], job: str | None = None) -> None:
+        """Operations are about to be sent. Committed when this returns; until `record` says more they are in doubt.
+
+        Args:
+            ids: of the operations.
+            superseded: id of an operation among them to the id of the one in doubt whose place it takes; it inherits the doubt.
+            job: name of the job they are part of.
+        """
+        now = self._clock.now()
+        going = {"state": "sending", "reason": UNANSWERED, "attempts": OPS.c.attempts + 1, "as_of": self._as_of, "not_before": None, "job": job}
+        with self._writing() as connection:
+            if superseded:
+                self._supersede(connection, superseded.values(), "a later operation took its place")
+                connection.execute(sa.update(OPS).where(self._among(superseded)).values(doubt=True))
+            if job:
+                connection.execute(sa.insert(JOBS).values(name=job, target=self._target, submitted_at=now, done=False))
+            connection.execute(sa.update(OPS).where(self._among(ids)).values(**going, sent_at=sa.func.coalesce(OPS.c.sent_at, now)))
+
+    def record(
+        self,
+        answers: Mapping[int, Outcome],
+        op_ids: Mapping[int, str],
+        *,
+        repeatable: bool,
+        version: str = "",
+        job: str | None = None,
+        decided: bool = False,
+    ) -> None:
+        """What became of operations; acknowledged ones move `committed` in the same transaction.
+
+        Args:
+            answers: outcomes by id.
+            op_ids: what the operations are called on the receipt, by id.
+            repeatable: whether one that is to be retried may have taken effect.
+            version: of the connector, kept with what is rejected.
+            job: name of the job that is done with this.
+            decided: whether there is no doubt left.
+        """
+        groups: dict[Outcome, list[int]] = defaultdict(list)
+        for id, answer in answers.items():
+            groups[answer].append(id)
+        content: dict[str, dict[str, list[str]]] = defaultdict(dict)
+        for answer, ids in groups.items():
+            content[STATES[answer.verdict]].setdefault(answer.reason, []).extend(op_ids[id] for id in ids)
+        with self._writing() as connection:
+            receipt = receipts.append(connection, self._target, self.token, datetime.fromtimestamp(self._clock.now(), UTC).isoformat(), content)
+            for answer, ids in groups.items():
+                told = {"state": STATES[answer.verdict], "reason": answer.reason or None, "receipt": receipt}
+                told |= {"doubt": False} if decided else _doubt(answer.verdict, repeatable)
+                told |= {"not_before": answer.not_before.timestamp()} if answer.not_before else {}
+                told |= {"version": version} if answer.verdict is Verdict.REJECTED else {}
+                connection.execute(sa.update(OPS).where(self._among(ids)).values(**told))
+                if answer.verdict is Verdict.ACKED:
+                    self._commit(connection, ids)
+            if job:
+                connection.execute(sa.update(JOBS).where(JOBS.c.name == job).values(done=True))
+
+    def supersede(self, ids: Iterable[int], reason: str) -> None:
+        """Operations that will not be sent after all."""
+        with self._writing() as connection:
+            self._supersede(connection, ids, reason)
+
+    def finish(self) -> None:
+        """After a whole plan: what an earlier one wanted and this one does not is put away."""
+        older = (OPS.c.token < self.token) & ~OPS.c.doubt
+        floor = sa.select(TARGETS.c.floor).where(TARGETS.c.id == self._target).scalar_subquery()
+        later = sa.alias(OPS)
+        same = sa.and_(*(later.c[name] == OPS.c[name] for name in ("target", "audience", "person_id")))
+        planned = (OPS.c.target == self._target) & (OPS.c.state == "planned") & (OPS.c.id >= floor)
+        newer = COMMITTED.c.generation >= OPS.c.generation
+        replaced = sa.exists().where(*(COMMITTED.c[n] == OPS.c[n] for n in ("target", "audience", "person_id")), newer)
+        replaced |= sa.exists().where(same, later.c.generation > OPS.c.generation, later.c.state.in_([*IN_FLIGHT, *WAITING]))
+        put_away = {"state": sa.case((replaced, "superseded"), else_="expired"), "reason": "no longer planned"}
+        with self._writing() as connection:
+            for unsent in (planned, waiting(self._target) & (OPS.c.state != "rejected")):
+                connection.execute(sa.update(OPS).where(unsent, older).values(**put_away))
+            top = sa.select(sa.func.coalesce(sa.func.max(OPS.c.id), 0) + 1).scalar_subquery()
+            connection.execute(sa.update(TARGETS).where(TARGETS.c.id == self._target).values(floor=top))
+
+    @contextmanager
+    def _writing(self) -> Iterator[sa.Connection]:
+        """A transaction of ours. Threads take turns, as they would at the database.
+
+        Raises:
+            LostClaimError: somebody else has taken over.
+        """
+        held = sa.select(TARGETS.c.token).where(TARGETS.c.id == self._target).with_for_update()
+        with self._lock, self._store.write() as connection:
+            if connection.scalar(held) != self.token:
+                raise LostClaimError("another delivery has taken over", hint="its outcome counts; see `seg activate status`")
+            yield connection
+
+    def _commit(self, connection: sa.Connection, ids: Sequence[int]) -> None:
+        held = sa.case((OPS.c.op == "remove", None), else_=OPS.c.payload_hash)
+        acked = sa.select(OPS.c.target, OPS.c.audience, OPS.c.person_id, held, OPS.c.generation).where(self._among(ids))
+        insert = self._store.insert(COMMITTED).from_select(["target", "audience", "person_id", "payload_hash", "generation"], acked)
+        moved = {name: insert.excluded[name] for name in ("payload_hash", "generation")}
+        connection.execute(insert.on_conflict_do_update(index_elements=["target", "audience", "person_id"], set_=moved))
+
+    def _supersede(self, connection: sa.Connection, ids: Iterable[int], reason: str) -> None:
+        connection.execute(sa.update(OPS).where(self._among(ids)).values(state="superseded", reason=reason, doubt=False))
+
+    def _among(self, ids: Iterable[int]) -> sa.ColumnElement[bool]:
+        return OPS.c.id.in_(self._store.listed(list(ids), sa.BigInteger()))
+
+
+@contextmanager
+def claimed(store: Store, destination: str, object: str, as_of: datetime, clock: Clock, patience: float) -> Iterator[Claim]:
+    """Owns an object of a destination while the block runs.
+
+    Raises:
+        BusyError: another delivery owns it.
+    """
+    with sole_owner(store, destination, object, patience):
+        claim = Claim(store, *next_token(store, destination, object), as_of, clock)
+        claim.recover()
+        yield claim
+
+
+def in_flight(target: Any) -> sa.ColumnElement[bool]:
+    """Operations being sent or in doubt. `target`: id, or a query of it. The states are written out, or SQLite would not use its index."""
+    return (OPS.c.target == target) & sa.text(f"ops.{in_states(IN_FLIGHT)}")
+
+
+def waiting(target: Any) -> sa.ColumnElement[bool]:
+    """Operations held back, to be sent again, or rejected."""
+    return (OPS.c.target == target) & sa.text(f"ops.{in_states(WAITING)}")
+
+
+def unsettled(target: Any, *columns: sa.ColumnElement[Any]) -> sa.CompoundSelect:
+    """Operations that may have taken effect although nobody acknowledged it; at most one per audience and person."""
+    return sa.union_all(sa.select(*columns).where(in_flight(target)), sa.select(*columns).where(waiting(target), OPS.c.doubt))
+
+
+def _known() -> list[sa.Column[Any]]:
+    return [OPS.c[name] for name in Known.__slots__]
+
+
+def _doubt(verdict: Verdict, repeatable: bool) -> dict[str, bool]:
+    """What an answer does to the doubt: an acknowledgement ends it, a refusal leaves an earlier one as it is."""
+    if verdict is Verdict.ACKED:
+        return {"doubt": False}
+    return {"doubt": True} if verdict is Verdict.IN_DOUBT or (verdict is Verdict.RETRY and repeatable) else {}

@@ -1,0 +1,189 @@
+"""Where the ledger is kept: its tables, and reading and writing them in bulk. SQLite by default, Postgres by URL; one text of each statement for both.
+
+Rows go in as one JSON text per statement, whatever their number: no limit of parameters, and one round trip. What the rows mean is in `ledger` and `claim`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import sqlalchemy as sa
+from sqlalchemy import event
+from sqlalchemy.types import TypeEngine
+
+from seg_assets.errors import DeliveryError
+
+METADATA = sa.MetaData()
+IN_FLIGHT = ("sending", "in_doubt")
+WAITING = ("gated", "retry_wait", "rejected")
+LOCK_SECONDS = 30
+
+
+def in_states(states: Sequence[str]) -> str:
+    """SQL text of an index's condition; queries that shall use the index have the same."""
+    return f"state in ({', '.join(repr(state) for state in states)})"
+
+
+def _table(name: str, *columns: Any) -> sa.Table:
+    return sa.Table(name, METADATA, *columns)
+
+
+def _where(name: str, *columns: str, states: Sequence[str], unique: bool = False) -> sa.Index:
+    """An index over operations in some states only; all others cost it nothing."""
+    condition = sa.text(in_states(states))
+    return sa.Index(name, *columns, unique=unique, sqlite_where=condition, postgresql_where=condition)
+
+
+TARGETS = _table(
+    "targets",
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("destination", sa.String, nullable=False),
+    sa.Column("object", sa.String, nullable=False),
+    sa.Column("token", sa.Integer, nullable=False),  # of who may write; grows with each claim, so that an earlier owner is known by its own
+    sa.Column("floor", sa.BigInteger, nullable=False),  # operations with a smaller id are not `planned`
+    sa.Column("receipts", sa.BigInteger, nullable=False),
+    sa.Column("head", sa.String, nullable=False),
+    sa.UniqueConstraint("destination", "object"),
+)
+
+_BIG = sa.BigInteger().with_variant(sa.Integer, "sqlite")  # SQLite numbers rows by itself only where the type is INTEGER
+
+OPS = _table(
+    "ops",
+    # In the order of arrival, so that operations sent together lie together: by op_id, each would touch a page of its own (4 times slower).
+    sa.Column("id", _BIG, primary_key=True, autoincrement=True),
+    sa.Column("op_id", sa.String(32), nullable=False, unique=True),
+    sa.Column("target", sa.Integer, nullable=False),
+    sa.Column("audience", sa.String, nullable=False),
+    sa.Column("person_id", sa.BigInteger, nullable=False),
+    sa.Column("op", sa.String, nullable=False),
+    sa.Column("payload_hash", sa.String, nullable=False),
+    sa.Column("generation", sa.Integer, nullable=False),
+    sa.Column("state", sa.String, nullable=False),
+    sa.Column("reason", sa.String),
+    sa.Column("doubt", sa.Boolean, nullable=False),  # it, or one it superseded, may have taken effect without an acknowledgement
+    sa.Column("attempts", sa.Integer, nullable=False),
+    sa.Column("not_before", sa.Float),  # Unix seconds
+    sa.Column("sent_at", sa.Float),  # Unix seconds of the first attempt
+    sa.Column("as_of", sa.String, nullable=False),
+    sa.Column("token", sa.Integer, nullable=False),
+    sa.Column("version", sa.String),  # of the connector that was told no
+    sa.Column("job", sa.String),
+    sa.Column("receipt", sa.BigInteger),
+    _where("one_in_flight", "target", "audience", "person_id", states=IN_FLIGHT, unique=True),
+    _where("ops_waiting", "target", states=WAITING),
+)
+
+COMMITTED = _table(
+    "committed",
+    sa.Column("target", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("audience", sa.String, primary_key=True),
+    sa.Column("person_id", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("payload_hash", sa.String),  # null: acknowledged to be gone
+    sa.Column("generation", sa.Integer, nullable=False),
+)
+
+RECEIPTS = _table(
+    "receipts",
+    sa.Column("target", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("seq", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("at", sa.String, nullable=False),
+    sa.Column("token", sa.Integer, nullable=False),
+    sa.Column("content", sa.Text, nullable=False),
+    sa.Column("hash", sa.String, nullable=False),
+)
+
+JOBS = _table(
+    "jobs",
+    sa.Column("name", sa.String(32), primary_key=True),
+    sa.Column("target", sa.Integer, nullable=False, index=True),
+    sa.Column("reference", sa.String),  # the destination's word for it; null: nobody knows whether it was handed in
+    sa.Column("submitted_at", sa.Float, nullable=False),
+    sa.Column("done", sa.Boolean, nullable=False),
+)
+
+
+class Store:
+    """The operational store at an address.
+
+    Args:
+        url: SQLAlchemy address.
+
+    Raises:
+        DeliveryError: the tables there were made by an earlier version.
+    """
+
+    def __init__(self, url: str) -> None:
+        if url.startswith("sqlite:///"):
+            Path(url.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
+        self.engine = sa.create_engine(url)
+        if self.engine.dialect.name == "sqlite":
+            event.listen(self.engine, "connect", _durable)
+            event.listen(self.engine, "begin", _begin)
+        with self.write() as connection:
+            self._check_layout(connection)
+            METADATA.create_all(connection)
+
+    @property
+    def file(self) -> Path | None:
+        """The SQLite file; None on a server."""
+        return Path(self.engine.url.database or "") if self.engine.dialect.name == "sqlite" else None
+
+    @contextmanager
+    def write(self) -> Iterator[sa.Connection]:
+        """A transaction that writes; on SQLite it waits for its turn at once, so that it never fails halfway."""
+        with self.engine.connect().execution_options(seg_writes=True) as connection, connection.begin():
+            yield connection
+
+    def rows(self, query: sa.Select | sa.CompoundSelect, schema: pa.Schema) -> pa.Table:
+        """A query's rows as a table of the schema, whose columns are in the query's order."""
+        parts: list[pa.Table] = []
+        with self.engine.connect() as connection:
+            found = connection.execution_options(stream_results=True, yield_per=100_000).execute(query)
+            for rows in found.partitions():
+                columns = zip(*(tuple(row) for row in rows), strict=True)
+                parts.append(pa.table([pa.array(c, f.type) for c, f in zip(columns, schema, strict=True)], schema=schema))
+        return pa.concat_tables(parts) if parts else schema.empty_table()
+
+    def given(self, rows: Sequence[Sequence[Any]], **columns: TypeEngine[Any]) -> sa.Subquery:
+        """Rows of ours as something to select from: their values in order, under the names and types given."""
+        value = self._elements(rows)
+        return sa.select(*(sa.cast(value.op("->>")(sa.literal_column(str(n))), t).label(c) for n, (c, t) in enumerate(columns.items()))).subquery()
+
+    def listed(self, values: Sequence[Any], type_: TypeEngine[Any]) -> sa.Select:
+        """Values of ours, for `column.in_(...)`."""
+        return sa.select(self.given([(value,) for value in values], value=type_).c.value)
+
+    def insert(self, table: sa.Table):  # type: ignore[no-untyped-def]
+        """The dialect's own insert, which knows what to do on conflict."""
+        return __import__(f"sqlalchemy.dialects.{self.engine.dialect.name}", fromlist=["insert"]).insert(table)
+
+    def _elements(self, rows: Sequence[Any]) -> sa.ColumnElement[Any]:
+        text = sa.bindparam(None, json.dumps(rows, ensure_ascii=False, separators=(",", ":")), sa.Text)
+        if self.engine.dialect.name == "sqlite":
+            return sa.func.json_each(text).table_valued("value").c.value
+        return sa.func.json_array_elements(sa.cast(text, sa.JSON(none_as_null=False))).table_valued("value").c.value
+
+    def _check_layout(self, connection: sa.Connection) -> None:
+        inspector = sa.inspect(connection)
+        if inspector.has_table("ops") and "target" not in {column["name"] for column in inspector.get_columns("ops")}:
+            raise DeliveryError(
+                "the ledger was made by an earlier version of seg-assets",
+                hint="move it away; what it says of destinations is then forgotten, and members are sent again",
+            )
+
+
+def _durable(connection, _record) -> None:  # type: ignore[no-untyped-def]
+    """SQLite: many readers beside a writer, and a commit is on disk when it returns."""
+    connection.isolation_level = None  # transactions begin where we say so
+    for pragma in ("journal_mode = WAL", "synchronous = FULL", f"busy_timeout = {LOCK_SECONDS * 1000}", "cache_size = -65536"):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _begin(connection: sa.Connection) -> None:
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if connection.get_execution_options().get("seg_writes") else "BEGIN")
