@@ -23,6 +23,7 @@ from starlette.routing import Mount, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
+from connectors.errors import ConfigError
 from connectors.sandbox.emulation import Emulation
 from connectors.sandbox.faults import Dial
 from connectors.sandbox.page import PAGE, shown
@@ -34,8 +35,25 @@ _KEEP_ALIVE_SECONDS = 600
 
 
 def emulations(folder: Path, vendors: Sequence[str] = VENDORS) -> list[Emulation]:
-    """The vendors' stand-ins, each with a file of its own in the folder."""
-    return [import_module(f"connectors.{vendor}.emulation").EMULATION(folder / f"{vendor}.sqlite") for vendor in vendors]
+    """The vendors' stand-ins, each with a file of its own in the folder.
+
+    Args:
+        folder: where they keep their state.
+        vendors: names of `VENDORS`, or modules that hold an `EMULATION` ("seg_connector_acme.source_emulation").
+
+    Raises:
+        ConfigError: there is no such stand-in.
+    """
+    return [_emulation(vendor)(folder / f"{vendor}.sqlite") for vendor in vendors]
+
+
+def _emulation(vendor: str) -> type[Emulation]:
+    if vendor not in VENDORS and "." not in vendor:
+        raise ConfigError(f"there is no stand-in {vendor!r}; there are {', '.join(VENDORS)}", hint="or name a module that holds an EMULATION")
+    try:
+        return import_module(vendor if "." in vendor else f"connectors.{vendor}.emulation").EMULATION
+    except (ImportError, AttributeError) as error:
+        raise ConfigError(f"{vendor} is no module with an EMULATION: {error}", hint="is its package installed?") from None
 
 
 @dataclass(frozen=True)

@@ -25,9 +25,7 @@ def package(tmp_path_factory):
 
 
 def test_every_kind_keeps_its_contract_from_the_first_minute(package):
-    done = subprocess.run(
-        [Path(sys.executable).with_name("seg"), "connectors", "test", str(package), "-n", "0"], capture_output=True, text=True, check=False
-    )
+    done = subprocess.run([Path(sys.executable).with_name("seg"), "connectors", "test", str(package)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     for contract in ("SourceContract", "DestinationContract", "EnricherContract", "ConsentContract"):
         assert f"| {contract} | beta_box |" in done.stdout

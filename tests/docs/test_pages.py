@@ -29,11 +29,15 @@ NOT_RUN = {
     "uv run ruff check .\nuv run ruff format --check .\nuv run pyright\n": "they judge the whole checkout, not what the page says",
     "uv run pytest tests/segments\n": "runs other tests",
     "uv run pytest tests/connectors --seg-conformance conformance.md\n": "runs other tests",
+    "pip install -e seg-connector-loyalty\n": "would install it for all tests",
+    "seg sandbox --vendor seg_connector_loyalty.source_emulation --port 8026\n": "is served while other blocks run",
+    "uv run pytest -m release\n": "runs other tests, for minutes",
     "uv run python docs/img/make.py\n": "renews pictures of the repository, from a demo at full size",
 }
 """Blocks tagged `no-run`, and why."""
 
 TESTED_ELSEWHERE = {
+    "docs/authoring.md": "tests/connectors/test_authoring.py",
     "docs/segments.md": "tests/segments/test_docs.py",
     "docs/sandbox.md": "tests/connectors/sandbox/test_docs.py",
     "docs/vendors.md": "tests/connectors/testkit/test_guide.py",
@@ -109,7 +113,7 @@ def commands(block: Block, shell: Shell) -> None:
     with all_serving(shell, lines) as servers:
         for server in servers:
             if "daemon" not in server.command:
-                assert {"raw/shop/crm", "segments/memberships", "activation/crm/members/receipts"} <= server.tables()
+                assert {"raw/shop/crm", "segments/memberships", "activation/hubspot/members/receipts"} <= server.tables()
             if "--read-only" in server.command:
                 status, _ = server.post("/report_asset_materialization/raw/shop/crm", {})
                 assert status == 401
