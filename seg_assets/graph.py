@@ -28,8 +28,9 @@ from seg_assets.profiles.activity import activity_table
 from seg_assets.profiles.profiles import profiles_table
 from seg_assets.project.explain import explain
 from seg_assets.project.load import Project
-from seg_assets.project.models import ColumnMapping, Connection, Stream
-from seg_assets.project.models import Destination as DestinationConfig
+from seg_assets.project.base import ColumnMapping
+from seg_assets.project.destinations import Destination as DestinationConfig
+from seg_assets.project.models import Connection, Stream
 from seg_assets.project.secrets import resolve_secrets
 from seg_assets.schema import tables
 from seg_assets.schema.types import Table
@@ -171,7 +172,7 @@ class Graph:
         node = next(c for c in self.connections if c.name == name)
         if node.connector is None or node.error:
             raise ProjectError(f"connection {name}: {node.error}", place=self.project.place("connections", name))
-        return node.connector(node.connector.config_model.model_validate(resolve_secrets(node.config.config)))  # type: ignore[call-arg]
+        return node.connector(node.connector.config_model.model_validate(self._with_secrets(node.config.config)))  # type: ignore[call-arg]
 
     def destination(self, name: str) -> Destination:
         """The configured connector of a destination, secrets resolved.
@@ -182,7 +183,16 @@ class Graph:
         node = next(d for d in self.destinations if d.name == name)
         if node.connector is None or node.error:
             raise ProjectError(f"destination {name}: {node.error}", place=self.project.place("destinations", name))
-        return node.connector(node.connector.config_model.model_validate(resolve_secrets(node.config.config)))  # type: ignore[call-arg]
+        return node.connector(node.connector.config_model.model_validate(self._with_secrets(node.config.config)))  # type: ignore[call-arg]
+
+    def _with_secrets(self, config: Mapping[str, Any]) -> dict[str, Any]:
+        """Settings with what `${NAME}` stands for; plug-ins are asked before the environment."""
+
+        def ask(name: str) -> str | None:
+            secret = self.registry.secret(name)
+            return secret.get_secret_value() if secret else None
+
+        return resolve_secrets(config, ask=ask)
 
     def ledger(self, destination: str, object: str) -> Ledger:
         from seg_assets.activation.ledger import Ledger  # SQLAlchemy would be a fifth of the graph's loading time

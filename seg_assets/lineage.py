@@ -108,7 +108,7 @@ def _features() -> Origins:
     }  # fmt: skip
     sums = {name: [column for prefix, column in prefixes.items() if name.startswith(prefix)] for name in FEATURES.schema.names}
     counted = {name: _columns(ACTIVITY_DAILY, *columns) for name, columns in (sums | daily).items() if columns}
-    favourite = {"top_category": "category", "categories": "category", "top_channel": "channel"}
+    favourite = {"top_category": "category", "top_categories": "category", "categories": "category", "top_channel": "channel"}
     return counted | {name: _columns(EVENTS, column) for name, column in favourite.items()}
 
 

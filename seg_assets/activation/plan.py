@@ -1,4 +1,7 @@
-"""The plan of a delivery: what must change at a destination so that it holds what the segments say. Pure: no network, no personal data."""
+"""The plan of a delivery: what must change at a destination so that it holds what the segments say. Pure: no network, no personal data.
+
+Who may be held is decided in `eligibility.py`, what stops removals in `guards.py`.
+"""
 
 from __future__ import annotations
 
@@ -8,27 +11,17 @@ from dataclasses import dataclass, field
 import ibis
 import ibis.expr.types as ir
 
+from seg_assets.activation.eligibility import Audience, Rules, eligible
+from seg_assets.activation.guards import Guards, guarded
+from seg_assets.project.destinations import OnLeave
 from seg_assets.schema.tables import PLAN
 
 REJECTED = "rejected before, and nothing has changed since"
 GONE = "the person is known no more: merged into another, who is delivered instead, or erased"
-GUARD_FLOOR = 10
-"""Fewer removals than this never trip the guard: a share of a tiny audience says nothing."""
-
-
-@dataclass(frozen=True)
-class Audience:
-    """A segment as a destination is to hold it.
-
-    Args:
-        segment: its id.
-        needs: consent purposes every member must have granted.
-        below_minimum: smaller than its minimum size: members are not delivered, and those delivered before are removed.
-    """
-
-    segment: str
-    needs: tuple[str, ...] = ()
-    below_minimum: bool = False
+LEFT = "left the segment"
+CLEARED = "cleared"
+"""Stands for the hash of a payload whose fields are all empty."""
+NOTHING = "\x1e"
 
 
 @dataclass(frozen=True)
@@ -40,6 +33,13 @@ class Target:
         match_key: identifier the destination matches persons by ("email", "phone", "user_id", "person_id").
         fields: name in the payload to the person's column it carries.
         max_remove: largest share of an audience one delivery may remove.
+        max_remove_count: largest number of an audience's members; None: any.
+        stale: why nobody is to be removed on the strength of these memberships, if that is so.
+        skip: fields that are not sent where they have no value.
+        create, update: whether new members, and changes of those who are there, are sent.
+        on_leave: what happens to members who leave.
+        exclusive, suppress: see `eligibility.Rules`.
+        caps: additions a person may have at most, those of `added` and of this plan together, by the reason further ones are blocked with.
     """
 
     destination: str
@@ -47,6 +47,15 @@ class Target:
     match_key: str
     fields: Mapping[str, str] = field(default_factory=dict)
     max_remove: float = 0.2
+    max_remove_count: int | None = None
+    stale: str | None = None
+    skip: frozenset[str] = frozenset()
+    create: bool = True
+    update: bool = True
+    on_leave: OnLeave = "remove"
+    exclusive: bool = False
+    suppress: tuple[str, ...] = ()
+    caps: Mapping[str, int] = field(default_factory=dict)
 
 
 def plan(
@@ -60,12 +69,14 @@ def plan(
     committed: ir.Table,
     unsettled: ir.Table,
     rejected: ir.Table,
+    added: Mapping[str, ir.Table] | None = None,
+    resync: bool = False,
 ) -> ir.Table:
     """Adds, updates and removals, each with the reason it is blocked, if it is.
 
     Args:
         target: where to.
-        audiences: segments to deliver.
+        audiences: segments to deliver, in order of priority.
         memberships: person_id, segment (and holdout, if the segments have one).
         people: person_id and the columns named in `target.fields`.
         reach: person_id, reach_hash: a keyed hash of the match key's value; persons without one are missing.
@@ -74,90 +85,147 @@ def plan(
         unsettled: audience, person_id, op, payload_hash, generation: newest operations it may or may not have applied. Where one is no longer
             what is wanted, the opposite is sent, whatever was acknowledged before.
         rejected: op_id of operations it refused for good.
+        added: person_id, n: additions that count already, for each of `target.caps`.
+        resync: sends every member again, whether something changed or not; removals stay what they are.
 
     Returns:
         Columns of `schema.tables.PLAN`. Persons already held as they should be are not part of it.
     """
-    desired = _desired(target, audiences, memberships, people, reach, consents)
-    rows = _states(desired, committed, unsettled)
-    is_open, sendable = rows.open_op.notnull(), rows.wanted.notnull() & rows.blocked.isnull()
-    again = is_open & sendable.ifelse((rows.open_op != "remove") & (rows.open_hash == rows.wanted), rows.open_op == "remove")
-    op = ibis.cases(
-        (again, rows.open_op),
-        (sendable & rows.held.isnull(), "add"),
-        (sendable & (is_open | (rows.held != rows.wanted)), "update"),
-        (sendable, "none"),
-        (rows.held.notnull() | is_open, "remove"),
-        (rows.wanted.notnull(), "add"),
-        else_="none",
-    )
-    rows = rows.mutate(op=op).filter(ibis._["op"] != "none")
-    rows = rows.mutate(
-        # A repetition keeps its id; everything else gets one that was never used, or a destination would take it for a repetition.
-        generation=again.ifelse(rows.open_generation, ibis.coalesce(rows.open_generation, rows.held_generation, ibis.literal(0)) + 1),
-        payload_hash=ibis.cases((again, rows.open_hash), (rows["op"] == "remove", ibis.coalesce(rows.held, rows.open_hash)), else_=rows.wanted),
-    )
-    identity = ["op", "audience", "person_id", "payload_hash", "generation"]
-    text = ibis.literal(f"{target.destination}\x1f{target.object}")
-    for name in identity:
-        text = text + ibis.literal("\x1f") + rows[name].cast("string")
-    rows = rows.mutate(op_id=text.hexdigest("md5"))
-    rows = _guarded(rows, committed.filter(committed.payload_hash.notnull()), target.max_remove)
+    members = eligible(Rules(target.match_key, target.exclusive, target.suppress), audiences, memberships, reach, consents)
+    desired = _one_per_key(_with_payload(target, members, people), target, committed).cache()
+    rows = _operations(target, _left(target, _states(desired, committed, unsettled)), resync).cache()
+    stays = rows.filter((rows["op"] != "remove") & (rows.held.notnull() | (rows.wanted.notnull() & rows.blocked.isnull()))).select("person_id")
+    rows = _identified(target, rows.filter(rows["op"] != "none"))
+    rows = _still_reached(target, rows, reach, desired)
+    rows = guarded(rows, committed.filter(committed.payload_hash.notnull()), people, Guards(target.max_remove, target.max_remove_count, target.stale))
+    rows = _capped(target, audiences, rows, added or {})
     refused = rows.left_join(rejected.select("op_id", refused=ibis.literal(True)), "op_id")
-    refused = refused.left_join(reach.select("person_id", reachable=ibis.literal(True)), "person_id", rname="{name}_reach")
     reason = ibis.coalesce(
-        ibis.cases((refused["op"] != "remove", refused.blocked), (refused.reachable.isnull(), GONE), else_=refused.guard),
+        ibis.cases(
+            (refused["op"] != "remove", refused.blocked), (refused.reach_hash.isnull(), GONE), else_=ibis.coalesce(refused.shared, refused.guard)
+        ),
         ibis.ifelse(refused.refused.fill_null(False), REJECTED, ibis.null("string")),
     )
-    return refused.mutate(blocked=reason).select(*PLAN.schema.names).cast(dict(PLAN.schema))
+    return _manner(target, refused.mutate(blocked=reason), stays).select(*PLAN.schema.names).cast(dict(PLAN.schema))
+
+
+def _with_payload(target: Target, members: ir.Table, people: ir.Table) -> ir.Table:
+    """Members with `wanted`: a hash of their match key and of what the destination shall hold for them."""
+    payload = people.select("person_id", **{f"field_{n}": c for n, c in target.fields.items()})
+    joined = members.left_join(payload, "person_id").drop("person_id_right")
+    text = joined.reach_hash.fill_null("")
+    for name in sorted(target.fields):
+        value = joined[f"field_{name}"].cast("string")
+        told = ibis.literal(f"\x1f{name}=") + (value if name in target.skip else value.fill_null(NOTHING))
+        text = text + (told.fill_null("") if name in target.skip else told)
+    return joined.select("audience", "person_id", "reach_hash", "blocked", "urgent", wanted=text.hexdigest("md5"))
+
+
+def _one_per_key(rows: ir.Table, target: Target, committed: ir.Table) -> ir.Table:
+    """Blocks all but one of an audience's members who are reached by one address: whoever is held already stays, else the lowest id."""
+    sendable = rows.filter(rows.blocked.isnull())
+    crowded = sendable.group_by("audience", "reach_hash").aggregate(persons=sendable.count()).filter(ibis._.persons > 1)
+    rivals = sendable.join(crowded, ["audience", "reach_hash"]).select("audience", "reach_hash", "person_id")
+    held = committed.filter(committed.payload_hash.notnull()).select("audience", "person_id", held=ibis.literal(True))
+    rivals = rivals.left_join(held, ["audience", "person_id"])
+    keepers = rivals.group_by("audience", "reach_hash").aggregate(
+        keeper=ibis.coalesce(rivals.person_id.min(where=rivals.held.notnull()), rivals.person_id.min())
+    )
+    rows = rows.left_join(keepers, ["audience", "reach_hash"]).drop("audience_right", "reach_hash_right")
+    other = (rows.keeper != rows.person_id).fill_null(False)
+    return rows.mutate(blocked=ibis.coalesce(rows.blocked, other.ifelse(_shared(target), ibis.null("string")))).drop("keeper")
+
+
+def _shared(target: Target) -> str:
+    return f"another member is reached by the same {target.match_key}"
+
+
+def _still_reached(target: Target, rows: ir.Table, reach: ir.Table, desired: ir.Table) -> ir.Table:
+    """With reach_hash, and `shared`: why a removal would take away somebody else who stays, having the same address."""
+    rows = rows.drop("reach_hash").left_join(reach.select("person_id", "reach_hash"), "person_id").drop("person_id_right")
+    staying = desired.filter(desired.blocked.isnull()).select("audience", "reach_hash", stays=ibis.literal(True))
+    rows = rows.left_join(staying, ["audience", "reach_hash"]).drop("audience_right", "reach_hash_right")
+    return rows.mutate(shared=((rows["op"] == "remove") & rows.stays.fill_null(False)).ifelse(_shared(target), ibis.null("string"))).drop("stays")
 
 
 def _states(desired: ir.Table, committed: ir.Table, unsettled: ir.Table) -> ir.Table:
-    """Every person and audience that any of the tables knows: wanted (hash), blocked; held (hash), held_generation; open_op, open_hash, open_generation."""
-    key = ["audience", "person_id"]
-    held = committed.select(*key, held="payload_hash", held_generation="generation")
-    open_ = unsettled.select(*key, open_op="op", open_hash="payload_hash", open_generation="generation")
-    rows = ibis.union(*(t.select(*key) for t in (desired, held, open_)), distinct=True)
-    for known in (desired.rename(wanted="payload_hash"), held, open_):
-        rows = rows.left_join(known, key).drop("audience_right", "person_id_right")
-    return rows
+    """Every person and audience that any of the tables knows: wanted (hash), blocked, urgent; held (hash), held_generation; open_op, open_hash,
+    open_generation."""
+    held = committed.select("audience", "person_id", held="payload_hash", held_generation="generation")
+    open_ = unsettled.select("audience", "person_id", open_op="op", open_hash="payload_hash", open_generation="generation")
+    rows = desired
+    for known in (held, open_):
+        joined = rows.outer_join(known, ["audience", "person_id"])
+        key = {name: ibis.coalesce(joined[name], joined[f"{name}_right"]) for name in ("audience", "person_id")}
+        rows = joined.mutate(**key).drop("audience_right", "person_id_right")
+    return rows.mutate(urgent=rows.urgent.fill_null(False))
 
 
-def _desired(target: Target, audiences: Sequence[Audience], memberships: ir.Table, people: ir.Table, reach: ir.Table, consents: ir.Table) -> ir.Table:
-    """audience, person_id, payload_hash, blocked: every member, with what the destination shall hold."""
-    members = memberships.filter(memberships.segment.isin([a.segment for a in audiences]))
-    if "holdout" in members.columns:
-        members = members.filter(~members.holdout)
-    joined = members.select("person_id", audience="segment").left_join(reach, "person_id").drop("person_id_right")
-    joined = joined.left_join(people.select("person_id", **{f"field_{n}": c for n, c in target.fields.items()}), "person_id").drop("person_id_right")
-    text = joined.reach_hash.fill_null("")
-    for name in sorted(target.fields):
-        text = text + ibis.literal(f"\x1f{name}=") + joined[f"field_{name}"].cast("string").fill_null("\x1e")
-    small = [a.segment for a in audiences if a.below_minimum]
-    blocked = ibis.cases(
-        (joined.audience.isin(small) if small else ibis.literal(False), "the segment is below its minimum size"),
-        (joined.reach_hash.isnull(), f"no {target.match_key} to reach the person by"),
-        *_without_consent(joined, audiences, consents),
-        else_=ibis.null("string"),
+def _left(target: Target, rows: ir.Table) -> ir.Table:
+    """With `cause` of leaving; where leaving means empty fields, those are what is wanted."""
+    rows = rows.mutate(cause=ibis.coalesce(rows.blocked, rows.wanted.isnull().ifelse(LEFT, ibis.null("string"))))
+    if target.on_leave != "clear":
+        return rows.mutate(cleared=ibis.literal(False))
+    cleared = rows.cause.notnull() & ~rows.urgent & rows.held.notnull()
+    return rows.mutate(cleared=cleared, wanted=cleared.ifelse(CLEARED, rows.wanted), blocked=cleared.ifelse(ibis.null("string"), rows.blocked))
+
+
+def _operations(target: Target, rows: ir.Table, resync: bool) -> ir.Table:
+    is_open, sendable = rows.open_op.notnull(), rows.wanted.notnull() & rows.blocked.isnull()
+    again = is_open & sendable.ifelse((rows.open_op != "remove") & (rows.open_hash == rows.wanted), rows.open_op == "remove")
+    changed = (rows.held != rows.wanted) | (ibis.literal(resync) & ~rows.cleared)
+    stays = ibis.literal(target.on_leave == "nothing") & ~rows.urgent & ~is_open
+    op = ibis.cases(
+        (again, rows.open_op),
+        (sendable & rows.held.isnull(), "add" if target.create else "none"),
+        (sendable & is_open, "update"),
+        (sendable & changed, "update" if target.update else "none"),
+        (sendable, "none"),
+        (rows.held.notnull() & stays, "none"),
+        (rows.held.notnull() | is_open, "remove"),
+        (rows.wanted.notnull(), "add" if target.create else "none"),
+        else_="none",
     )
-    return joined.select("audience", "person_id", payload_hash=text.hexdigest("md5"), blocked=blocked)
+    return rows.mutate(op=op, again=again)
 
 
-def _without_consent(members: ir.Table, audiences: Sequence[Audience], consents: ir.Table) -> list[tuple[ir.BooleanValue, str]]:
-    granted = consents.filter(consents.granted)
-    branches = []
-    for purpose in sorted({p for a in audiences for p in a.needs}):
-        needing = [a.segment for a in audiences if purpose in a.needs]
-        allowed = members.person_id.isin(granted.filter(granted.purpose == purpose).person_id)
-        branches.append((members.audience.isin(needing) & ~allowed, f"no consent to {purpose}"))
-    return branches
+def _identified(target: Target, rows: ir.Table) -> ir.Table:
+    """With generation, payload_hash and op_id. A repetition keeps its id; everything else gets one that was never used, or a destination would take it for
+    a repetition."""
+    rows = rows.mutate(
+        generation=rows.again.ifelse(rows.open_generation, ibis.coalesce(rows.open_generation, rows.held_generation, ibis.literal(0)) + 1),
+        payload_hash=ibis.cases((rows.again, rows.open_hash), (rows["op"] == "remove", ibis.coalesce(rows.held, rows.open_hash)), else_=rows.wanted),
+        cause=(rows["op"] == "remove").ifelse(rows.cause, ibis.null("string")),
+        urgent=(rows["op"] == "remove") & rows.urgent,
+    )
+    text = ibis.literal(f"{target.destination}\x1f{target.object}")
+    for name in ("op", "audience", "person_id", "payload_hash", "generation"):
+        text = text + ibis.literal("\x1f") + rows[name].cast("string")
+    return rows.mutate(op_id=text.hexdigest("md5"))
 
 
-def _guarded(rows: ir.Table, held: ir.Table, max_remove: float) -> ir.Table:
-    """Adds `guard`: why the removals of an audience are stopped, null where they are not."""
-    sizes = held.group_by("audience").aggregate(size=held.count())
-    removals = rows.filter(rows["op"] == "remove").group_by("audience").aggregate(removals=ibis._.count())
-    shares = removals.join(sizes, "audience")
-    stopped = shares.filter((shares.removals > shares["size"] * max_remove) & (shares.removals >= GUARD_FLOOR))
-    stopped = stopped.select("audience", guard=ibis.literal(f"removal guard: more than {max_remove:.0%} of the audience would be removed at once"))
-    return rows.left_join(stopped, "audience").drop("audience_right")
+def _manner(target: Target, rows: ir.Table, stays: ir.Table) -> ir.Table:
+    """With `leave`. The whole record goes only where nothing keeps the person at the destination: no audience, and no removal that is blocked."""
+    null = ibis.null("string")
+    if target.on_leave == "clear":
+        return rows.mutate(leave=(rows.cleared & (rows["op"] == "update")).ifelse("clear", null))
+    if target.on_leave not in ("archive", "erase"):
+        return rows.mutate(leave=null)
+    removed = rows["op"] == "remove"
+    kept = ibis.union(stays, rows.filter(removed & rows.blocked.notnull()).select("person_id"), distinct=True)
+    return rows.mutate(leave=(removed & rows.blocked.isnull() & ~rows.person_id.isin(kept.person_id)).ifelse(target.on_leave, null))
+
+
+def _capped(target: Target, audiences: Sequence[Audience], rows: ir.Table, added: Mapping[str, ir.Table]) -> ir.Table:
+    """Blocks additions beyond a cap, those of the audiences that come first excepted."""
+    if not target.caps:
+        return rows
+    priority = ibis.cases(*((rows.audience == a.segment, n) for n, a in enumerate(audiences)), else_=len(audiences))
+    counts = (rows["op"] == "add") & rows.blocked.isnull() & ~rows.again
+    turn = ibis.row_number().over(group_by=[rows.person_id, counts], order_by=[priority, rows.audience])
+    rows = rows.mutate(_counts=counts, _turn=turn + 1)
+    for name, most in target.caps.items():
+        rows = rows.left_join(added[name].select("person_id", _n="n"), "person_id").drop("person_id_right")
+        over = rows._counts & (rows._turn + rows._n.fill_null(0) > most)
+        rows = rows.mutate(blocked=over.ifelse(name, rows.blocked)).drop("_n")
+    return rows.drop("_counts", "_turn")

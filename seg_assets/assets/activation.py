@@ -1,25 +1,33 @@
 """activation/<destination>/<object>/*: what a delivery will do, what it did, and every receipt."""
 
-from typing import Any
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 import ibis
 import ibis.expr.types as ir
+import pyarrow as pa
 
 from connectors.types import Verdict
-from seg_assets.activation import Audience, Delivered, Target, deliver, plan
+from seg_assets.activation import Delivered, deliver, plan
 from seg_assets.activation.deliver import outgoing
+from seg_assets.activation.gates import Quiet, gate
 from seg_assets.as_of import run_as_of
-from seg_assets.assets.segments import everything_known, segments_of
+from seg_assets.assets.planning import KNOWN, Inputs, Planning, digest
 from seg_assets.errors import DeliveryError, ProjectError
 from seg_assets.graph import DestinationNode, Graph
-from seg_assets.lake.functions import keyed_hash
 from seg_assets.metadata import Assets, asset_arguments
-from seg_assets.schema.tables import ASSIGNMENTS, ENGAGEMENT, FEATURES, PERSON_CONSENTS, PERSONAS, PLAN, PROFILES, RECEIPTS, RFM, VAULT
-from seg_assets.segments import SegmentSet
+from seg_assets.schema.tables import PERSON_CONSENTS, PLAN, RECEIPTS, VAULT
 from seg_assets.segments.tables import HEALTH, MEMBERSHIPS
 
-KNOWN = {"profiles": PROFILES, "features": FEATURES, "engagement": ENGAGEMENT, "rfm": RFM, "assignments": ASSIGNMENTS, "personas": PERSONAS}
+if TYPE_CHECKING:
+    from seg_assets.activation.ledger import Ledger
+
+UNANSWERED = (Verdict.RETRY.value, Verdict.IN_DOUBT.value, "stuck")
+"""What fails a delivery; what a gate holds back, or the destination wants later, does not."""
+RESYNC_TAG = "seg/resync"
+"""Run tag that names a destination whose members are all sent again."""
 
 
 def activation_keys(node: DestinationNode) -> dict[str, tuple[str, str, str, str]]:
@@ -38,24 +46,18 @@ def _destination(graph: Graph, node: DestinationNode) -> Assets:
     kinds = {*(node.connector.meta.kinds[:1] if node.connector else ("broken",)), "delta"}
     tags = {"connector": node.config.connector, "destination": node.name}
     broken = f"Broken: {node.error} " if node.error else ""
-    known = {name: dg.AssetIn(graph.asset_key(table.key)) for name, table in KNOWN.items()}
-    vault_in = {"vault": dg.AssetIn(graph.asset_key(VAULT.key))}
-    gate_ins = {
-        "memberships": dg.AssetIn(graph.asset_key(MEMBERSHIPS.key)),
-        "health": dg.AssetIn(graph.asset_key(HEALTH.key)),
-        "consents": dg.AssetIn(graph.asset_key(PERSON_CONSENTS.key)),
-    }
+    tables = {**KNOWN, "vault": VAULT, "memberships": MEMBERSHIPS, "health": HEALTH, "consents": PERSON_CONSENTS}
+    ins = {name: dg.AssetIn(graph.asset_key(table.key)) for name, table in tables.items()}
 
     @dg.asset(
         **asset_arguments(graph, keys["plan"], PLAN, kinds=kinds, code=[plan], tags=tags, description=f"{broken}{PLAN.description}"),
-        ins={**known, **vault_in, **gate_ins},
+        ins=ins,
     )
-    def activation_plan(
-        memberships: ir.Table, health: ir.Table, consents: ir.Table, vault: ir.Table, **known: ir.Table
-    ) -> dg.MaterializeResult[ir.Table]:
-        planned = _planned(graph, node, memberships, health, consents, vault, everything_known(**known)).cache()
+    def activation_plan(context: dg.AssetExecutionContext, **tables: ir.Table) -> dg.MaterializeResult[ir.Table]:
+        planning = Planning(graph, node, Inputs.of(**tables), run_as_of(context, graph))
+        planned = planning.plan(resync=context.run.tags.get(RESYNC_TAG) == node.name).cache()
         counts = planned.group_by("op", blocked=planned.blocked.fill_null("")).aggregate(n=planned.count()).to_pyarrow().to_pylist()
-        return dg.MaterializeResult(value=planned, metadata=_plan_metadata(counts))
+        return dg.MaterializeResult(value=planned, metadata={**_plan_metadata(counts), "digest": digest(planned)})
 
     @dg.asset(
         **asset_arguments(
@@ -67,13 +69,11 @@ def _destination(graph: Graph, node: DestinationNode) -> Assets:
             tags={**tags, "side_effect": "sends"},
             description=f"{broken}What this delivery did. Sends the plan; fails when the destination is down, so that it is never green by mistake.",
         ),
-        ins={**known, **vault_in, "planned": dg.AssetIn(graph.asset_key(keys["plan"]))},
+        ins={"planned": dg.AssetIn(graph.asset_key(keys["plan"]))},
         pool=f"{node.config.connector}_{node.name}".replace("-", "_"),
     )
-    def activation_delivery(
-        context: dg.AssetExecutionContext, planned: ir.Table, vault: ir.Table, **known: ir.Table
-    ) -> dg.MaterializeResult[ir.Table]:
-        return _delivered(context, graph, node, planned, everything_known(**known), vault)
+    def activation_delivery(context: dg.AssetExecutionContext, planned: ir.Table) -> dg.MaterializeResult[ir.Table]:
+        return _delivered(context, graph, node, planned)
 
     @dg.asset(**asset_arguments(graph, keys["receipts"], RECEIPTS, kinds=kinds, code=[deliver], tags=tags), deps=[graph.asset_key(keys["delivery"])])
     def activation_receipts() -> dg.MaterializeResult[ir.Table]:
@@ -82,75 +82,54 @@ def _destination(graph: Graph, node: DestinationNode) -> Assets:
     return [activation_plan, activation_delivery, activation_receipts]
 
 
-def _target(node: DestinationNode) -> Target:
-    if node.object is None:
-        raise ProjectError(f"destination {node.name} can't be used: {node.error}")
-    return Target(node.name, node.object.name, node.object.match_key, node.config.fields, node.config.max_remove)
-
-
-def _planned(
-    graph: Graph, node: DestinationNode, memberships: ir.Table, health: ir.Table, consents: ir.Table, vault: ir.Table, people: ir.Table
-) -> ir.Table:
-    target = _target(node)
-    hashed = keyed_hash(graph.project.pseudonym_key)
-    known = people if target.match_key == "person_id" else vault
-    key = known[target.match_key]
-    reach = known.filter(key.notnull()).select("person_id", reach_hash=hashed(key.cast("string")))
-    clear = [c for c in target.fields.values() if c not in people.columns]
-    pseudonyms = vault.select("person_id", **{c: hashed(vault[c]) for c in clear})
-    ledger = graph.ledger(target.destination, target.object)
-    operations = ibis.memtable(ledger.operations())
-    segments = segments_of(graph)
-    committed, unsettled = ibis.memtable(ledger.committed()), ibis.memtable(ledger.unsettled())
-    if segments.errors:  # an audience whose definition can't be read stays as the destination holds it
-        committed, unsettled = (rows.filter(rows.audience.isin(list(segments.segments))) for rows in (committed, unsettled))
-    return plan(
-        target,
-        _audiences(segments, node, health),
-        memberships=memberships,
-        people=people.left_join(pseudonyms, "person_id").drop("person_id_right") if clear else people,
-        reach=reach,
-        consents=consents,
-        committed=committed,
-        unsettled=unsettled,
-        rejected=operations.filter(operations.state == Verdict.REJECTED.value).select("op_id"),
-    )
-
-
-def _audiences(segments: SegmentSet, node: DestinationNode, health: ir.Table) -> list[Audience]:
-    small = {row["segment"] for row in health.filter(health.below_minimum).select("segment").to_pyarrow().to_pylist()}
-    wanted = list(segments.segments) if node.config.audiences == "all" else [n for n in node.config.audiences if n not in segments.broken]
-    return [Audience(name, tuple(segments[name].needs), name in small) for name in wanted]
-
-
-def _delivered(
-    context: dg.AssetExecutionContext, graph: Graph, node: DestinationNode, planned: ir.Table, people: ir.Table, vault: ir.Table
-) -> dg.MaterializeResult[ir.Table]:
-    target, as_of = _target(node), run_as_of(context, graph)
+def _delivered(context: dg.AssetExecutionContext, graph: Graph, node: DestinationNode, planned: ir.Table) -> dg.MaterializeResult[ir.Table]:
+    as_of = run_as_of(context, graph)
     nothing = RECEIPTS.schema.to_pyarrow().empty_table()
     if not node.config.armed:
         due = int(planned.filter(planned.blocked.isnull()).count().execute())
         return dg.MaterializeResult(value=ibis.memtable(nothing), metadata={"dry_run": True, "would_send": due})
-    ledger = graph.ledger(target.destination, target.object)
-    done = ibis.memtable(ledger.operations())
-    acked = done.filter(done.state == Verdict.ACKED.value).select("op_id")
-    clear = [c for c in target.fields.values() if c not in people.columns]
-    known = people.left_join(vault.select("person_id", *clear), "person_id").drop("person_id_right") if clear else people
-    rows = outgoing(planned, acked, known, vault, target.match_key, target.fields)
+    planning = Planning(graph, node, Inputs.newest(graph, as_of), as_of)
+    name, target = node.name, planning.object
+    ledger = graph.ledger(name, target.name)
+    now = planning.plan().cache()
+    rows = _outgoing(planning, planned, now, ledger)
     with graph.context(as_of) as connector_context:
-        result = deliver(rows, graph.destination(node.name), node.object, ledger, connector_context)  # type: ignore[arg-type]
-    context.log.info(f"{target.destination}: {result.sent:,} operations, {dict(result.verdicts)}")
-    unanswered = sum(n for verdict, n in result.verdicts.items() if verdict not in {Verdict.ACKED, Verdict.REJECTED})
+        held = gate(planned, now, lambda: datetime.fromtimestamp(connector_context.clock.now(), UTC), _quiet(planning))
+        result = deliver(rows, graph.destination(name), target, ledger, connector_context, gate=held)
+    context.log.info(f"{name}: {result.sent:,} operations, {dict(result.verdicts)}")
+    unanswered = sum(result.verdicts.get(verdict, 0) for verdict in UNANSWERED)
     if result.stopped or unanswered:
         why = result.stopped or f"{unanswered:,} operations are not acknowledged: {', '.join(result.reasons)}"
-        raise DeliveryError(f"destination {target.destination}: {why}", hint="nothing is lost: the next delivery sends the rest")
+        raise DeliveryError(f"destination {name}: {why}", hint="nothing is lost: the next delivery sends the rest")
     receipts = _receipts(graph, node)
     return dg.MaterializeResult(value=receipts.filter(receipts.at == ibis.literal(as_of)), metadata=_delivery_metadata(result, planned))
 
 
+def _outgoing(planning: Planning, planned: ir.Table, now: ir.Table, ledger: "Ledger") -> Iterator[pa.RecordBatch]:
+    """Removals for consent and suppression first, those that became due since the plan was made included; then the plan."""
+    done = ibis.memtable(ledger.operations())
+    acked = done.filter(done.state == Verdict.ACKED.value).select("op_id")
+    payload, vault = planning.payload, planning.inputs.vault
+
+    urgent = now.filter(now.urgent)
+    for part in (urgent, planned.anti_join(urgent, ["audience", "person_id"])):
+        yield from outgoing(part, acked, payload.table, vault, planning.object.match_key, payload.columns)
+
+
+def _quiet(planning: Planning) -> Quiet | None:
+    hours, people = planning.node.config.quiet_hours, planning.inputs.people
+    if hours is None:
+        return None
+    known = people.filter(people[hours.timezone].notnull()).select("person_id", zone=hours.timezone).to_pyarrow() if hours.timezone else None
+    zones = dict(zip(known["person_id"].to_pylist(), known["zone"].to_pylist(), strict=True)) if known else {}
+    return Quiet(hours.start, hours.end, planning.graph.project.config.calendar, zones)
+
+
 def _receipts(graph: Graph, node: DestinationNode) -> ir.Table:
-    target = _target(node)
-    rows = ibis.memtable(graph.ledger(target.destination, target.object).operations())
+    target = node.object
+    if target is None:
+        raise ProjectError(f"destination {node.name} can't be used: {node.error}")
+    rows = ibis.memtable(graph.ledger(node.name, target.name).operations())
     return rows.mutate(at=rows.as_of.cast('timestamp("UTC", 6)')).select(*RECEIPTS.schema.names)
 
 

@@ -13,7 +13,7 @@ class _LazyGroup(click.Group):
     """Loads a verb's module only when that verb is called or its help is shown."""
 
     verbs: ClassVar[dict[str, str]] = {
-        "demo": "Run the whole graph on a made-up shop and deliver its audiences to a local receiver.",
+        "demo": "Run the whole graph on a made-up shop and deliver its audiences to stand-ins for vendors.",
         "init": "Make a project folder that works at once.",
         "run": "Refresh a project: from sources to delivered audiences.",
         "ui": "Open the Dagster UI on a project.",

@@ -1,4 +1,4 @@
-"""`seg demo`: the whole graph on the synthetic shop, delivered to a receiver on this machine."""
+"""`seg demo`: the whole graph on the synthetic shop, delivered to stand-ins for HubSpot, Braze and Customer.io on this machine."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from seg_assets.cli.console import JSON_OPTION, print_json, progress
 @click.option("--seed", type=int, default=7, show_default=True, help="Another seed makes another shop.")
 @JSON_OPTION
 def demo(home: Path, customers: int, seed: int, as_json: bool) -> None:
-    """Run the whole graph on a made-up shop and deliver its audiences to a local receiver.
+    """Run the whole graph on a made-up shop and deliver its audiences over HTTP to stand-ins for HubSpot, Braze and Customer.io.
 
     Run it again: nothing has changed, so nothing is delivered twice.
     """
@@ -41,6 +41,7 @@ def demo(home: Path, customers: int, seed: int, as_json: bool) -> None:
         show(found)
         click.echo(f"Pictures: {page}\n\nNext:")
         click.echo(f"  seg ui --project {home!s:<12}  look at the graph in Dagster: every table, check and picture")
+        click.echo(f"  seg sandbox --dir {home / 'sandbox'!s:<9}  look at what HubSpot, Braze and Customer.io hold")
         click.echo("  seg init my-project          start with your own files")
     complain(done.failures)
     sys.exit(0 if done.ok else 1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 import warnings
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -106,11 +107,13 @@ def summary(graph: Graph, done: Refresh) -> dict[str, Any]:
     def rows(key: tuple[str, ...], *columns: str) -> list[dict[str, Any]]:
         return lake.read(key).select(*columns).to_pyarrow().to_pylist() if lake.exists(key) else []
 
-    deliveries = {"acked": 0, "rejected": 0, "pending": 0}
+    deliveries, held = {"acked": 0, "rejected": 0, "pending": 0}, []
     for node in graph.destinations:
         if node.object:
-            for state, count in graph.ledger(node.name, node.object.name).states().items():
+            ledger = graph.ledger(node.name, node.object.name)
+            for state, count in ledger.states().items():
                 deliveries[state if state in deliveries else "pending"] += count
+            held += [{"destination": node.name, "object": node.object.name, **row} for row in _held(ledger)]
     return {
         "as_of": done.as_of,
         "people": lake.commit(PERSONS.key).rows if lake.exists(PERSONS.key) else 0,
@@ -122,10 +125,17 @@ def summary(graph: Graph, done: Refresh) -> dict[str, Any]:
             key=lambda p: (-p["size"], p["id"]),
         ),
         "deliveries": deliveries,
+        "destinations": held,
         "quarantined": lake.commit(QUARANTINE.key).rows if lake.exists(QUARANTINE.key) else 0,
         "lake": graph.project.lake,
         "seconds": done.seconds,
     }
+
+
+def _held(ledger: Any) -> list[dict[str, Any]]:
+    """How many members of each audience a destination has acknowledged to hold."""
+    members = Counter(row["audience"] for row in ledger.committed().to_pylist() if row["payload_hash"] is not None)
+    return [{"audience": audience, "members": count} for audience, count in sorted(members.items())]
 
 
 def _selection(definitions: Any, select: str | None) -> Any:

@@ -59,6 +59,9 @@ def show(found: dict) -> None:
     if found["personas"]:
         click.echo()
         print_rows(found["personas"], ["label", "size"], as_json=False, title="Personas")
+    if found["destinations"]:
+        click.echo()
+        print_rows(found["destinations"], ["destination", "object", "audience", "members"], as_json=False, title="What destinations hold")
     counts = found["deliveries"]
     click.echo(f"\nDeliveries: {counts['acked']:,} acknowledged, {counts['rejected']:,} rejected, {counts['pending']:,} pending")
     click.echo(f"Tables: {found['lake']}")

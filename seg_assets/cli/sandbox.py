@@ -16,7 +16,7 @@ from seg_assets.cli.console import JSON_OPTION, print_json, print_rows
 @click.option(
     "--dir", "home", type=click.Path(file_okay=False, path_type=Path), default=Path("sandbox"), show_default=True, help="Where the state is kept."
 )
-@click.option("--vendor", "vendors", multiple=True, metavar="NAME", help="Only this stand-in; repeat for more. Default: all.")
+@click.option("--vendor", "vendors", multiple=True, metavar="NAME", help="Only this stand-in, or the module of one of your own; repeat for more. Default: all built-in ones.")
 @click.option(
     "--customers", type=click.IntRange(0, 1_000_000), default=500, show_default=True, help="Size of the shop whose people they hold at first."
 )
@@ -28,15 +28,15 @@ def sandbox(port: int, home: Path, vendors: tuple[str, ...], customers: int, see
     What they hold survives restarts; delete the folder to begin anew.
     """
     from connectors.sandbox.people import seed_all
-    from connectors.sandbox.server import VENDORS, emulations, serving
+    from connectors.sandbox.server import VENDORS
+    from connectors.sandbox.shared import shared
 
-    if unknown := [name for name in vendors if name not in VENDORS]:
-        raise click.UsageError(f"there is no stand-in {unknown[0]!r}; there are {', '.join(VENDORS)}")
-    some = emulations(home, vendors or VENDORS)
-    if customers:
-        seed_all(some, customers, seed)
     try:
-        with serving(*some, port=port) as served:
+        with shared(home, vendors or VENDORS, port=port) as (served, some):
+            if not some:
+                raise click.ClickException(f"{home} is being served already: {served.page}")
+            if customers:
+                seed_all(some, customers, seed)
             rows = [{"vendor": one.title, "address": served.url(one)} for one in some]
             if as_json:
                 print_json({"page": served.page, "vendors": {one.name: {"url": served.url(one), **one.credentials()} for one in some}})

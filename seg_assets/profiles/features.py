@@ -10,6 +10,8 @@ import ibis.expr.types as ir
 from seg_assets.schema.tables import FEATURES
 
 DAY_SECONDS = 86_400
+LEADING_CATEGORIES = 3
+"""How many categories of a person are named."""
 
 
 def features(activity: ir.Table, favourites: ir.Table, as_of: datetime) -> ir.Table:
@@ -66,18 +68,19 @@ def favourites(events: ir.Table, as_of: datetime) -> ir.Table:
         as_of: instant the table is true for.
 
     Returns:
-        person_id, top_category, categories (how many distinct ones), top_channel; persons with neither are missing.
+        person_id, top_category, top_categories, categories (how many distinct ones), top_channel; persons with neither are missing.
     """
     past = events.filter(events.event_time <= as_of)
     # One pass over the events; both favourites come from the small table of combinations.
     counts = past.group_by("person_id", "category", "channel").aggregate(n=past.count())
     counts = counts.filter(counts.category.notnull() | counts.channel.notnull())
-    category = _most_frequent(counts, "category")
+    category = _most_frequent(counts, "category").left_join(_leading_categories(counts), "person_id").drop("person_id_right")
     channel = _most_frequent(counts, "channel")
     both = category.outer_join(channel, "person_id")
     return both.select(
         person_id=ibis.coalesce(both.person_id, both.person_id_right),
         top_category=both.top_category,
+        top_categories=both.top_categories,
         categories=both.n_category.cast("int64"),
         top_channel=both.top_channel,
     )
@@ -88,6 +91,12 @@ def _most_frequent(counts: ir.Table, column: str) -> ir.Table:
     # The smallest text that encodes "largest count, then first name" is the favourite: no sort per person.
     rank = (ibis.literal(10**12) - each.n).cast("string") + each[column]
     return each.group_by("person_id").aggregate(**{f"top_{column}": each[column].argmin(rank), f"n_{column}": each.count()})
+
+
+def _leading_categories(counts: ir.Table) -> ir.Table:
+    each = counts.filter(counts.category.notnull()).group_by("person_id", "category").aggregate(n=ibis._.n.sum())
+    leading = each.group_by("person_id").aggregate(names=each.category.collect(order_by=[each.n.desc(), each.category])[:LEADING_CATEGORIES])
+    return leading.select("person_id", top_categories=leading.names.join(", "))
 
 
 def _days(instant: ir.TimestampValue, as_of: datetime) -> ir.FloatingValue:

@@ -8,8 +8,10 @@ from typing import Any
 
 from seg_assets.documents import Steps
 from seg_assets.project import names
+from seg_assets.project.destinations import Destination
 from seg_assets.project.explain import Problem
-from seg_assets.project.models import Destination, ProjectConfig, Stream
+from seg_assets.project.models import ProjectConfig, Stream
+from seg_assets.project.sql import check_scalar
 from seg_assets.project.values import SLUG
 from seg_assets.project.words import did_you_mean
 from seg_assets.schema.tables import UNIFIED
@@ -72,8 +74,18 @@ def _stream(at: Steps, stream: Stream, taxonomy: Taxonomy) -> Iterator[Problem]:
 
 
 def _destination(at: Steps, destination: Destination, taxonomy: Taxonomy) -> Iterator[Problem]:
-    for field, column in destination.fields.items():
-        yield from _unknown((*at, "fields", field), column, names.person_columns(taxonomy), "column of a person")
+    known = names.person_columns(taxonomy)
+    for name, field in destination.fields.items():
+        here = (*at, "fields", name)
+        if field.column is not None:
+            yield from _unknown(here, field.column, known, "column of a person")
+        for steps, sql in ((here, field.sql), *(((*here, "choose", n, "when"), rule.when) for n, rule in enumerate(field.choose))):
+            for column in sorted(check_scalar(sql)) if sql is not None else ():
+                yield from _unknown(steps, column, known, "column of a person")
+    for n, purpose in enumerate(destination.needs):
+        yield from _unknown((*at, "needs", n), purpose, taxonomy.purposes, "purpose of the taxonomy")
+    if destination.quiet_hours and destination.quiet_hours.timezone is not None:
+        yield from _unknown((*at, "quiet_hours", "timezone"), destination.quiet_hours.timezone, known, "column of a person")
 
 
 def _unknown(steps: Steps, name: str, known: Iterable[str], what: str) -> Iterator[Problem]:

@@ -119,8 +119,13 @@ def load_project(path: Path | None = None, *, home: Path | None = None) -> Proje
     taxonomy = _taxonomy(root / TAXONOMY_FILE)
     config = _config(document)
     _refuse(document, config_problems(config, taxonomy))
-    home = home or (Path(os.environ["SEG_HOME"]) if os.environ.get("SEG_HOME") else Path(DEMO_HOME) if root == demo_path().resolve() else root)
-    return Project(root=root, home=home.expanduser().resolve(), config=config, taxonomy=taxonomy, document=document)
+    return Project(root=root, home=(home or home_of(root)).expanduser().resolve(), config=config, taxonomy=taxonomy, document=document)
+
+
+def home_of(root: Path) -> Path:
+    """Where a project folder's relative `lake` and `state` start: SEG_HOME, else the folder itself (for the demo in the package: ./demo)."""
+    chosen = os.environ.get("SEG_HOME")
+    return Path(chosen) if chosen else Path(DEMO_HOME) if root == demo_path().resolve() else root
 
 
 def _config(document: Document) -> ProjectConfig:

@@ -3,26 +3,13 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    GetJsonSchemaHandler,
-    PlainValidator,
-    WithJsonSchema,
-    model_validator,
-)
-from pydantic.json_schema import JsonSchemaValue
-from pydantic_core import CoreSchema
+from pydantic import AfterValidator, Field, model_validator
 
-from seg_assets.project.secrets import is_well_formed
-from seg_assets.project.sql import check_scalar
+from seg_assets.project.base import ColumnMapping, Model, Settings, Sql, references_are_well_formed
+from seg_assets.project.destinations import Destination, Limit
 from seg_assets.project.values import (
-    SLUG,
     Country,
     Cron,
     Currency,
@@ -31,7 +18,6 @@ from seg_assets.project.values import (
     IntRange,
     Points,
     Rate,
-    Share,
     ShareOrPoints,
     Slug,
     TimeZone,
@@ -40,36 +26,6 @@ from seg_assets.project.values import (
 )
 
 CanonicalTable = Literal["events", "contacts", "consents", "enrichments", "mentions"]
-
-
-def _references_are_well_formed(value: Any) -> Any:
-    if isinstance(value, str) and not is_well_formed(value):
-        raise ValueError("a ${...} in it names no environment variable; write ${NAME}, or $${ for the characters themselves")
-    for entry in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
-        _references_are_well_formed(entry)
-    return value
-
-
-def _scalar(text: str) -> str:
-    check_scalar(text)
-    return text
-
-
-def _constant(value: Any) -> Any:
-    if not isinstance(value, str | int | float | bool | None):
-        raise ValueError("must be text, a number, or true or false")
-    return value
-
-
-def _audiences(value: Any) -> list[str] | Literal["all"]:
-    if value == "all":
-        return "all"
-    if not isinstance(value, list) or not value:
-        raise ValueError("name the segments to deliver, as a list of ids, or write all")
-    wrong = [name for name in value if not isinstance(name, str) or not re.fullmatch(SLUG, name)]
-    if wrong or len(set(value)) < len(value):
-        raise ValueError(f"{wrong[0]!r} is not the id of a segment" if wrong else "a segment is named twice")
-    return value
 
 
 def _lake(address: str) -> str:
@@ -84,39 +40,7 @@ def _state(url: str) -> str:
     return url
 
 
-Sql = Annotated[str, AfterValidator(_scalar), WithJsonSchema({"title": "SQL expression", "type": "string"})]
-Settings = Annotated[dict[str, Any], AfterValidator(_references_are_well_formed)]
-
-
-class _Model(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, hide_input_in_errors=True)
-
-
-class ColumnMapping(_Model):
-    """Where a canonical column's values come from: a column, a constant or an expression. A bare text is a column's name."""
-
-    column: str | None = Field(default=None, min_length=1, description="Name of the stream's column.")
-    value: Annotated[str | int | float | bool | None, BeforeValidator(_constant)] = Field(default=None, description="The same value for every row.")
-    sql: Sql | None = Field(default=None, description="One scalar expression over the row's columns, in DuckDB's SQL.")
-
-    @classmethod
-    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
-        return {"anyOf": [{"type": "string", "minLength": 1}, handler(schema)]}
-
-    @model_validator(mode="before")
-    @classmethod
-    def _bare_text_is_a_column(cls, value: Any) -> Any:
-        return {"column": value} if isinstance(value, str) else value
-
-    @model_validator(mode="after")
-    def _exactly_one_origin(self) -> ColumnMapping:
-        given = {"column", "value", "sql"} & self.model_fields_set
-        if len(given) != 1 or all(getattr(self, name) is None for name in given):
-            raise ValueError("write exactly one of column, value and sql")
-        return self
-
-
-class Stream(_Model):
+class Stream(Model):
     """How a stream becomes rows of a canonical table."""
 
     to: CanonicalTable | None = Field(default=None, description="Canonical table its rows become part of.")
@@ -139,7 +63,7 @@ class Stream(_Model):
         return self
 
 
-class Connection(_Model):
+class Connection(Model):
     """A configured connector that delivers streams."""
 
     connector: Slug = Field(description="Id of the connector (`seg connectors list`).")
@@ -153,28 +77,7 @@ class Connection(_Model):
     poll: Duration = Field(default=parse_duration("1m"), description="How often its sensor looks for something new.")
 
 
-class Destination(_Model):
-    """A configured connector that receives audiences."""
-
-    connector: Slug = Field(description="Id of the connector (`seg connectors list`).")
-    config: Settings = Field(default={}, repr=False, description="The connector's own settings. `${NAME}` stands for an environment variable.")
-    object: Slug | None = Field(default=None, description="Which of the connector's objects to deliver to; needed where it has several.")
-    audiences: Annotated[
-        list[str] | Literal["all"],
-        PlainValidator(_audiences),
-        WithJsonSchema(
-            {
-                "title": "list of ids, or all",
-                "anyOf": [{"const": "all"}, {"type": "array", "items": {"type": "string", "pattern": f"^{SLUG}$"}, "minItems": 1}],
-            }
-        ),
-    ] = Field(description="Ids of the segments to deliver, or `all`.")
-    fields: dict[str, str] = Field(default={}, description="Name in the payload to the person's column it carries.")
-    armed: bool = Field(default=False, description="Deliver for real. Until then deliveries are planned and shown, and nothing is sent.")
-    max_remove: Share = Field(default=0.2, description="Largest share of an audience one delivery may remove; more stops it before anything is sent.")
-
-
-class Identity(_Model):
+class Identity(Model):
     """How source records become persons."""
 
     sources: list[str] = Field(
@@ -190,7 +93,7 @@ class Identity(_Model):
     )
 
 
-class EngagementLabels(_Model):
+class EngagementLabels(Model):
     """Who counts as highly and as moderately engaged; all others are lurkers."""
 
     by: Literal["share", "points"] = Field(
@@ -230,7 +133,7 @@ DEFAULT_WEIGHTS = {
 """Points an event is worth on its day, before they fade. Only their ratios matter."""
 
 
-class Engagement(_Model):
+class Engagement(Model):
     """The engagement score: points per event, fading with a half-life."""
 
     half_life_days: float = Field(default=30.0, gt=0, le=3650, description="Days after which a point counts half.")
@@ -247,7 +150,7 @@ class Engagement(_Model):
         return self
 
 
-class Rfm(_Model):
+class Rfm(Model):
     """Recency, frequency and monetary value."""
 
     window: Literal["30d", "90d", "365d", "total"] = Field(
@@ -255,14 +158,14 @@ class Rfm(_Model):
     )
 
 
-class Scoring(_Model):
+class Scoring(Model):
     """Scores per person."""
 
     engagement: Engagement = Field(default=Engagement(), description="Engagement score.")
     rfm: Rfm = Field(default=Rfm(), description="RFM scores.")
 
 
-class Clustering(_Model):
+class Clustering(Model):
     """Groups of similar persons."""
 
     features: list[str] = Field(
@@ -283,24 +186,24 @@ class Clustering(_Model):
         return self
 
 
-class Privacy(_Model):
+class Privacy(Model):
     """How personal data is kept apart."""
 
-    pseudonym_key: Annotated[str, Field(min_length=1), AfterValidator(_references_are_well_formed)] | None = Field(
+    pseudonym_key: Annotated[str, Field(min_length=1), AfterValidator(references_are_well_formed)] | None = Field(
         default=None,
         repr=False,
         description="Key of the hashes that stand for e-mail addresses and phone numbers; write it as `${NAME}`. Without it the hashes can be guessed: set it for real people.",
     )
 
 
-class Automation(_Model):
+class Automation(Model):
     """When the graph refreshes by itself."""
 
     schedule: Cron = Field(default="0 5 * * *", description="Cron line of the safety-net refresh, in the project's calendar.")
     enabled: bool = Field(default=False, description="Sensors and schedule start switched on.")
 
 
-class ProjectConfig(_Model):
+class ProjectConfig(Model):
     """All of project.yaml."""
 
     project: Slug = Field(description="Id of the project; stable, it names the code location.")
@@ -308,7 +211,7 @@ class ProjectConfig(_Model):
     lake: Annotated[str, AfterValidator(_lake)] = Field(
         default="lake", min_length=1, description="Folder of all tables, relative to the project, or an s3://, gs:// or az:// address."
     )
-    state: Annotated[str, AfterValidator(_references_are_well_formed), AfterValidator(_state)] | None = Field(
+    state: Annotated[str, AfterValidator(references_are_well_formed), AfterValidator(_state)] | None = Field(
         default=None,
         repr=False,
         description="SQLAlchemy address of the operational store (SQLite or Postgres); `${NAME}` is allowed. Default: ops.sqlite in a local lake.",
@@ -321,6 +224,9 @@ class ProjectConfig(_Model):
     calendar: TimeZone = Field(default="UTC", description="IANA time zone of schedules and calendar windows.")
     connections: dict[Slug, Connection] = Field(default={}, description="Where data comes from, by name.")
     destinations: dict[Slug, Destination] = Field(default={}, description="Where audiences go, by name.")
+    pressure: Limit | None = Field(
+        default=None, description="How often a person may enter an audience at all destinations together: further additions are put off."
+    )
     identity: Identity = Field(default=Identity(), description="How records become persons.")
     scoring: Scoring = Field(default=Scoring(), description="Scores per person.")
     clustering: Clustering = Field(default=Clustering(), description="Clusters and personas.")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from seg_assets.schema.tables import ASSIGNMENTS, ENGAGEMENT, FEATURES, IDENTIFIERS, PERSONAS, PROFILES, RFM, UNIFIED, VAULT
+from seg_assets.schema.tables import ENGAGEMENT, FEATURES, IDENTIFIERS, PERSONALISATION, PERSONAS, PROFILES, RFM, UNIFIED, VAULT
 from seg_assets.schema.taxonomy import Taxonomy
 from seg_assets.schema.types import Column
 
@@ -31,9 +31,9 @@ def identifier_names() -> tuple[str, ...]:
 
 def person_columns(taxonomy: Taxonomy) -> dict[str, Column]:
     """What a destination's payload may carry about a person. Direct identifiers come from the vault at the moment of sending."""
-    tables = (VAULT, PROFILES, FEATURES, ENGAGEMENT, RFM, ASSIGNMENTS)
+    tables = (VAULT, PROFILES, FEATURES, ENGAGEMENT, RFM)
     columns = {c.name: c for table in tables for c in table.columns}
-    columns |= {name: PERSONAS.column(name) for name in ("persona", "label")}
+    columns |= {"persona": PERSONAS.column("label")} | {c.name: c for c in PERSONALISATION}
     return columns | {name: field.column(name) for name, field in taxonomy.custom_attributes.items() if name not in columns}
 
 

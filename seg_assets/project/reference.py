@@ -62,7 +62,9 @@ def _sections(path: str, model: dict[str, Any], defs: dict[str, Any]) -> Iterato
     for key, field in model["properties"].items():
         nested, step = _model(field, defs)
         meaning = field.get("description") or (nested or {})["description"]
-        rows.append(f"| `{key}` | {'mapping' if nested else _value(field)} | {_default(key, field, model)} | {meaning} |\n")
+        rows.append(
+            f"| `{key}` | {_value(field) if not nested else 'list of mappings' if step == 'N' else 'mapping'} | {_default(key, field, model)} | {meaning} |\n"
+        )
         if nested:
             below.append((".".join(filter(None, (path, key, step))), nested))
     yield f"\n## {path or 'Top level'}\n\n" + (f"{model['description']}\n\n" if path else "")
@@ -72,13 +74,16 @@ def _sections(path: str, model: dict[str, Any], defs: dict[str, Any]) -> Iterato
 
 
 def _model(field: dict[str, Any], defs: dict[str, Any]) -> tuple[dict[str, Any] | None, str]:
-    """The model a field holds, and "NAME" where it holds several of them by name."""
+    """The model a field holds, and "NAME" where it holds several of them by name, "N" where in order."""
     for inner in (field.get("additionalProperties"), *field.get("patternProperties", {}).values()):
         if isinstance(inner, dict):
             return _model(inner, defs)[0], "NAME"
     if "$ref" in field:
         return _model(defs[field["$ref"].rpartition("/")[2]], defs)
-    return next((part for part in (field, *field.get("anyOf", [])) if "properties" in part), None), ""
+    if "$ref" in field.get("items", {}):
+        return _model(field["items"], defs)[0], "N"
+    parts = (_model(part, defs)[0] if "$ref" in part else part for part in (field, *field.get("anyOf", [])))
+    return next((part for part in parts if part and "properties" in part), None), ""
 
 
 def _value(field: dict[str, Any]) -> str:

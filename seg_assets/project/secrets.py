@@ -1,4 +1,4 @@
-"""References to the environment in configuration: `${NAME}` stands for the variable NAME, `$${` for the characters `${`.
+"""References to secrets in configuration: `${NAME}` stands for what a plug-in (hook `seg_secret`) or else the environment calls NAME, `$${` for `${`.
 
 They are looked up when a connector is built or a key is needed, never while a project loads. Values appear in no message.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from seg_assets.errors import Place, ProjectError
@@ -21,12 +21,19 @@ def is_well_formed(text: str) -> bool:
     return all(m[1] or (m[0].endswith("}") and _NAME.fullmatch(m[2])) for m in _REFERENCE.finditer(text))
 
 
-def resolve_secrets(config: Mapping[str, Any], *, place: Place | None = None, environ: Mapping[str, str] | None = None) -> dict[str, Any]:
-    """A copy of `config` with every `${NAME}` in its texts, however deep, replaced by the environment variable's value.
+def resolve_secrets(
+    config: Mapping[str, Any],
+    *,
+    place: Place | None = None,
+    ask: Callable[[str], str | None] = lambda _: None,
+    environ: Mapping[str, str] | None = None,
+) -> dict[str, Any]:
+    """A copy of `config` with every `${NAME}` in its texts, however deep, replaced by its value.
 
     Args:
         config: plain data, as a connection or destination holds it.
         place: where it stands, for the error.
+        ask: what plug-ins know; None where they know nothing, then the environment is asked.
         environ: the variables; default the process's own.
 
     Raises:
@@ -34,13 +41,20 @@ def resolve_secrets(config: Mapping[str, Any], *, place: Place | None = None, en
     """
     variables = os.environ if environ is None else environ
     missing: dict[str, None] = {}
+    known: dict[str, str | None] = {}
 
     def look_up(match: re.Match[str]) -> str:
         if match[1]:
             return "$"
-        if match[2] not in variables:
-            missing[match[2]] = None
-        return variables.get(match[2], "")
+        name = match[2]
+        if name not in known:
+            known[name] = ask(name)
+        value = known[name]
+        if value is not None:
+            return value
+        if name not in variables:
+            missing[name] = None
+        return variables.get(name, "")
 
     def resolve(value: Any) -> Any:
         if isinstance(value, str):

@@ -254,6 +254,7 @@ FEATURES = Table(
         Column("email_opens_90d", "int64", "Marketing e-mails opened in the last 90 days.", required=True, minimum=0),
         Column("email_clicks_90d", "int64", "Marketing e-mails clicked in the last 90 days.", required=True, minimum=0),
         Column("top_category", "string", "Category of most events with one; ties by name.", enum=None),
+        Column("top_categories", "string", "Up to three categories of most events, most first, separated by a comma and a space; ties by name."),
         Column("categories", "int64", "Distinct categories touched.", required=True, minimum=0),
         Column("top_channel", "string", "Channel of most events with one; ties by name.", enum="channel"),
     ),
@@ -340,17 +341,25 @@ PERSONAS = Table(
     primary_key=("cluster_id",),
 )
 
+PERSONALISATION = (
+    Column("next_best_channel", "string", "Channel to reach the person by that they allow and answer to.", enum="channel"),
+)
+"""What destinations can be told about a person beside the columns of the tables above; worked out while planning."""
+
 PLAN = Table(
     ("activation", "plan"),
     "What a delivery will do: one row per person and audience. No network, no personal data.",
     (
         Column("op_id", "string", "Deterministic id of the operation.", required=True),
-        Column("op", "string", "add, update, remove or none.", required=True),
+        Column("op", "string", "add, update or remove.", required=True),
         Column("audience", "string", "Segment id.", required=True),
         PERSON,
         Column("payload_hash", "string", "Hash of what the destination shall hold.", required=True),
         Column("generation", "int64", "Operations on this person and audience acknowledged before, plus one.", required=True, minimum=1),
         Column("blocked", "string", "Why it is not sent; null when it is."),
+        Column("cause", "string", "Why a member is removed; null for other operations."),
+        Column("urgent", "boolean", "A removal for consent or suppression: sent first, and stopped by no guard.", required=True),
+        Column("leave", "string", "How a member leaves who is not merely taken out of the audience: clear, archive or erase; null for all others."),
     ),
     primary_key=("audience", "person_id"),
 )

@@ -79,7 +79,7 @@ def up(project: Path, half: Done, receiver: Receiver) -> Done:
 def test_a_new_project_runs_at_once(project: Path, first_run: Done) -> None:
     assert first_run.code == 0
     found = first_run.json
-    assert list(found) == ["as_of", "people", "segments", "personas", "deliveries", "quarantined", "lake", "seconds"]
+    assert list(found) == ["as_of", "people", "segments", "personas", "deliveries", "destinations", "quarantined", "lake", "seconds"]
     assert (found["as_of"], found["people"], found["quarantined"], found["lake"]) == ("2026-07-01T00:00:00+00:00", 40, 0, str(project / "lake"))
     assert [s["id"] for s in found["segments"]] == ["recently_active", "vip", "lapsed"]
     assert all(list(s) == ["id", "size"] and 0 < s["size"] < 40 for s in found["segments"])

@@ -85,7 +85,7 @@ def test_every_table_below_raw_is_guarded_by_its_contract_and_the_contract_block
 
 def test_plans_are_guarded_by_consent(defs: dg.Definitions) -> None:
     graph = defs.resolve_asset_graph()
-    assert graph.get(dg.AssetCheckKey(dg.AssetKey(["activation", "crm", "members", "plan"]), "consent")).blocking
+    assert graph.get(dg.AssetCheckKey(dg.AssetKey(["activation", "hubspot", "members", "plan"]), "consent")).blocking
 
 
 def test_everything_but_sources_is_downstream_of_a_source(defs: dg.Definitions) -> None:

@@ -139,6 +139,7 @@ def _features(events: list[Event], as_of: datetime) -> dict[str, Any]:
         "email_opens_90d": len(within(90, of("email_opened"))),
         "email_clicks_90d": len(within(90, of("email_clicked"))),
         "top_category": min(categories, key=lambda c: (-categories[c], c), default=None),
+        "top_categories": ", ".join(sorted(categories, key=lambda c: (-categories[c], c))[:3]) or None,
         "categories": len(categories),
         "top_channel": min(channels, key=lambda c: (-channels[c], c), default=None),
     }

@@ -55,7 +55,7 @@ fx: {EUR: 1.08}
 connections:
   crm: {connector: files, poll: 90s, freshness: 7d, config: {path: a.csv, n: 5}}
 destinations:
-  mail: {connector: webhook, audiences: [vip], max_remove: 5%, fields: {name: first_name, score: engagement, tier: label}}
+  mail: {connector: webhook, audiences: [vip], max_remove: 5%, fields: {name: first_name, score: engagement, tier: persona}}
   ads: {connector: webhook, audiences: all}
 """)
     ).config

@@ -56,5 +56,6 @@ def test_schema_page_shows_every_table_and_word() -> None:
 
 def test_demo_settings_are_what_its_connectors_expect() -> None:
     graph = Graph.of(load_project(demo_path()))
-    assert [(node.name, node.error) for node in (*graph.connections, *graph.destinations)] == [("shop", None), ("crm", None)]
-    assert graph.project.config.destinations["crm"].armed
+    nodes = [(node.name, node.error) for node in (*graph.connections, *graph.destinations)]
+    assert nodes == [("shop", None), ("braze", None), ("customerio", None), ("hubspot", None)]
+    assert all(destination.armed for destination in graph.project.config.destinations.values())

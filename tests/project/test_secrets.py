@@ -43,3 +43,8 @@ def test_every_missing_variable_is_named_and_no_value_shown() -> None:
 def test_text_without_a_dollar_stays(text: str) -> None:
     plain = text.replace("$", "")
     assert resolve_secret(plain, environ={}) == plain
+
+
+def test_plug_ins_are_asked_before_the_environment() -> None:
+    vault = {"A": "from the vault"}
+    assert resolve_secrets({"a": "${A}", "b": "${B}"}, ask=vault.get, environ={"A": "no", "B": "b"}) == {"a": "from the vault", "b": "b"}
