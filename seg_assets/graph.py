@@ -26,10 +26,10 @@ from seg_assets.errors import ProjectError, SegError
 from seg_assets.lake import Lake
 from seg_assets.profiles.activity import activity_table
 from seg_assets.profiles.profiles import profiles_table
-from seg_assets.project.explain import explain
-from seg_assets.project.load import Project
 from seg_assets.project.base import ColumnMapping
 from seg_assets.project.destinations import Destination as DestinationConfig
+from seg_assets.project.explain import explain
+from seg_assets.project.load import Project
 from seg_assets.project.models import Connection, Stream
 from seg_assets.project.secrets import resolve_secrets
 from seg_assets.schema import tables

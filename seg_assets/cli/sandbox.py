@@ -16,7 +16,13 @@ from seg_assets.cli.console import JSON_OPTION, print_json, print_rows
 @click.option(
     "--dir", "home", type=click.Path(file_okay=False, path_type=Path), default=Path("sandbox"), show_default=True, help="Where the state is kept."
 )
-@click.option("--vendor", "vendors", multiple=True, metavar="NAME", help="Only this stand-in, or the module of one of your own; repeat for more. Default: all built-in ones.")
+@click.option(
+    "--vendor",
+    "vendors",
+    multiple=True,
+    metavar="NAME",
+    help="Only this stand-in, or the module of one of your own; repeat for more. Default: all built-in ones.",
+)
 @click.option(
     "--customers", type=click.IntRange(0, 1_000_000), default=500, show_default=True, help="Size of the shop whose people they hold at first."
 )
