@@ -1,16 +1,17 @@
 """Landing: what a source delivered becomes the raw table, slice by slice, together with the cursor that covers it.
 
-One Parquet file per slice, in folders named by the partition columns `_slice` and `_loaded_at`. One Delta commit per call: rows, cursor and
-rejects appear together or not at all.
+One Parquet file per slice, in folders named by the partition columns `_slice` and `_loaded_at`; pages that are only ever added share files. Rows and the
+cursor that covers them are one Delta commit: whenever the process ends, reading goes on behind what is visible.
 """
 
 from __future__ import annotations
 
 import json
 import shutil
+import time
 import uuid
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import groupby
 from pathlib import Path
@@ -24,6 +25,7 @@ from deltalake import CommitProperties, DeltaTable, Schema
 from deltalake.transaction import AddAction, RemoveAction, create_table_with_add_actions
 
 from connectors.types import Landing, Page, Reject
+from seg_assets.lake.drift import Drift, differences, split, tables_of
 from seg_assets.lake.engine import WrittenFile
 from seg_assets.lake.lake import Key, Lake, add_action, delta_schema
 
@@ -36,13 +38,14 @@ CURSOR = "cursor"
 
 @dataclass(frozen=True)
 class Landed:
-    """What a landing did: rows and bytes of the slices that are new or replaced, and every reject it met."""
+    """What a landing did: rows and bytes of the slices that are new or replaced, every reject it met, and how columns differ from those before."""
 
     slices: int = 0
     rows: int = 0
     size: int = 0
     rejects: tuple[Reject, ...] = ()
     cursor: Mapping[str, Any] = field(default_factory=dict)
+    drift: tuple[str, ...] = ()
 
 
 def land(
@@ -53,9 +56,14 @@ def land(
     landing: Landing,
     loaded_at: datetime,
     facts: Mapping[str, Any],
+    drift: Drift = Drift.EVOLVE,
+    declared: pa.Schema | None = None,
     commit_bytes: int = 256_000_000,
+    commit_seconds: float = 30.0,
+    on_commit: Callable[[Landed], None] = lambda _: None,
+    clock: Callable[[], float] = time.monotonic,
 ) -> Landed:
-    """Lands pages as they come; commits at slice ends once `commit_bytes` are pending, and at the end.
+    """Lands pages as they come, and makes them visible now and then, so that little is read again after a crash.
 
     Args:
         lake: a local lake.
@@ -64,21 +72,79 @@ def land(
         landing: whether a slice replaces what it held before.
         loaded_at: instant of the run (UTC).
         facts: kept in every commit beside the cursor.
-        commit_bytes: how much may be lost by a crash and read again.
+        drift: what to do with columns the table does not have.
+        declared: columns the source says it delivers; they count as the table's until it has some of its own.
+        commit_bytes: bytes after which what was read is made visible; as much is held on disk unseen, and one page in memory.
+        commit_seconds: seconds after which it is.
+        on_commit: hears how far landing has come.
+        clock: seconds of any origin.
+
+    Raises:
+        SchemaDriftError: `drift` is FREEZE and other columns came. What came before them is kept.
     """
     table = _RawTable(lake, key, landing, loaded_at, facts)
-    done = Landed(cursor=table.cursor())
-    pending: list[_Slice] = []
+    known, found = table.columns() or declared, list[str]()
+    done, pending, since = Landed(cursor=table.cursor()), list[_Slice](), clock()
+    if known is not None and drift is not Drift.EVOLVE:
+        aside = _RawTable(lake, drifted_key(key), landing, loaded_at, facts)
+        pages = _admitted(pages, aside, delta_schema(known), drift, found)
+    groups = groupby(pages, key=lambda page: page.slice) if landing is Landing.REPLACE_SLICE else _runs(pages, commit_bytes, commit_seconds, clock)
     try:
-        for name, group in groupby(pages, key=lambda page: page.slice):
+        for name, group in groups:
             pending.append(table.write_slice(name, group))
-            if sum(s.size for s in pending) >= commit_bytes:
-                done, pending = table.commit(done, pending), []
+            if sum(s.size for s in pending) >= commit_bytes or clock() - since >= commit_seconds:
+                done, pending, since = table.commit(done, pending), [], clock()
+                on_commit(done)
     except Exception:
         if pending:  # what was read whole is kept: the next run goes on behind it
             table.commit(done, pending)
         raise
-    return table.commit(done, pending) if pending or not lake.exists(key) else done
+    done = table.commit(done, pending) if pending or not lake.exists(key) else done
+    evolved = differences(delta_schema(known), table.columns() or pa.schema([])) if known is not None else []
+    return replace(done, drift=tuple(dict.fromkeys([*found, *evolved])))
+
+
+def _runs(pages: Iterable[Page], most_bytes: int, most_seconds: float, clock: Callable[[], float]) -> Iterator[tuple[str, Iterator[Page]]]:
+    """Pages that are only added, in runs that share a file. A run ends behind a page with a cursor, for reading can go on from there."""
+    rest, failure = iter(pages), list[Exception]()
+
+    def run(page: Page) -> Iterator[Page]:
+        began, size = clock(), 0
+        while True:
+            yield page
+            size += page.rows.nbytes if page.rows is not None else page.parquet.stat().st_size if page.parquet else 0
+            resumable = page.cursor is not None
+            if resumable and (size >= most_bytes or clock() - began >= most_seconds):
+                return
+            try:
+                following = next(rest, None)
+            except Exception as error:
+                if not resumable:
+                    raise
+                failure.append(error)
+                return
+            if following is None:
+                return
+            page = following
+
+    for first in rest:
+        yield first.slice, run(first)
+        if failure:
+            raise failure[0]
+
+
+def _admitted(pages: Iterable[Page], aside: _RawTable, known: pa.Schema, policy: Drift, found: list[str]) -> Iterator[Page]:
+    """Pages as far as they fit the known columns. What does not fit is visible in `aside` before the page's cursor is; `found` hears what differs."""
+    before: str | None = None
+    for page in pages:
+        if page.slice != before and aside.landing is Landing.REPLACE_SLICE and aside.holds(page.slice):
+            aside.commit(Landed(), [_Slice(page.slice)])
+        before = page.slice
+        for part in split(page, known, policy):
+            found += [reason for reject in part.fitting.rejects if part.aside is not None for reason in reject.reason.split("; ")]
+            if part.aside is not None:
+                aside.add(Page(page.slice, part.aside))
+            yield part.fitting
 
 
 def landed_cursor(lake: Lake, key: Key) -> dict[str, Any] | None:
@@ -95,16 +161,21 @@ def rejects_key(key: Key) -> Key:
     return ("rejects", *key[1:])
 
 
+def drifted_key(key: Key) -> Key:
+    """Where rows are set aside that do not fit a raw table's columns."""
+    return ("drifted", *key[1:])
+
+
 REJECT_SCHEMA = pa.schema([("slice", pa.string()), ("position", pa.string()), ("reason", pa.string())])
 
 
 @dataclass(frozen=True)
 class _Slice:
     name: str
-    files: tuple[WrittenFile, ...]
-    rejects: tuple[Reject, ...]
-    cursor: Mapping[str, Any] | None
-    schema: pa.Schema | None
+    files: tuple[WrittenFile, ...] = ()
+    rejects: tuple[Reject, ...] = ()
+    cursor: Mapping[str, Any] | None = None
+    schema: pa.Schema | None = None
 
     @property
     def size(self) -> int:
@@ -121,6 +192,22 @@ class _RawTable:
 
     def cursor(self) -> dict[str, Any]:
         return landed_cursor(self.lake, self.key) or {}
+
+    def columns(self) -> pa.Schema | None:
+        """Delivered columns the table has, or None where nothing was landed yet."""
+        if not self.lake.exists(self.key):
+            return None
+        schema = pa.schema(self.lake.delta(self.key).schema().to_arrow())
+        return delta_schema(pa.schema([f for f in schema if f.name not in PARTITIONS])) if len(schema) > len(PARTITIONS) else None
+
+    def holds(self, slice: str) -> bool:
+        """Whether rows of a slice are visible."""
+        return self.lake.exists(self.key) and any(values[SLICE] == slice for _, _, values in _files_of(self.lake.delta(self.key)))
+
+    def add(self, page: Page) -> None:
+        """Makes a page visible beside what its slice holds already."""
+        written = self.write_slice(page.slice, iter([page]))
+        self.commit(Landed(), [written], replacing=False)
 
     def write_slice(self, name: str, pages: Iterator[Page]) -> _Slice:
         """Writes the pages of one slice to files that no reader sees yet."""
@@ -152,7 +239,7 @@ class _RawTable:
                 files.append(WrittenFile(path, pq.read_metadata(path).num_rows, path.stat().st_size, partition))
                 schema = _merged(schema, pq.read_schema(path))
                 continue
-            for rows in _tables(page):
+            for rows in tables_of(page):
                 rows = rows.cast(delta_schema(rows.schema))
                 if writer is None or not writer.schema.equals(rows.schema):
                     finish()
@@ -163,8 +250,8 @@ class _RawTable:
         finish()
         return _Slice(name, tuple(files), tuple(rejects), cursor, schema)
 
-    def commit(self, done: Landed, slices: list[_Slice]) -> Landed:
-        """Makes slices visible, with the cursor that covers them."""
+    def commit(self, done: Landed, slices: list[_Slice], *, replacing: bool = True) -> Landed:
+        """Makes slices visible, with the cursor that covers them; `replacing` what they held before, where the stream's slices do."""
         cursor = next((s.cursor for s in reversed(slices) if s.cursor is not None), done.cursor)
         properties = CommitProperties(custom_metadata={CURSOR: json.dumps(cursor)} | {name: json.dumps(value) for name, value in self.facts.items()})
         self._write_rejects(slices)
@@ -177,7 +264,7 @@ class _RawTable:
                 str(self.root), Schema.from_arrow(schema), adds, mode="error", partition_by=list(PARTITIONS), commit_properties=properties
             )
         else:
-            self._append(adds, [s.name for s in slices], delivered, properties)
+            self._append(adds, {s.name for s in slices} if replacing and self.landing is Landing.REPLACE_SLICE else set(), delivered, properties)
         return Landed(
             done.slices + len(slices),
             done.rows + sum(f.rows for s in slices for f in s.files),
@@ -186,12 +273,11 @@ class _RawTable:
             cursor,
         )
 
-    def _append(self, adds: list[AddAction], slices: list[str], delivered: pa.Schema | None, properties: CommitProperties) -> None:
+    def _append(self, adds: list[AddAction], replaced: set[str], delivered: pa.Schema | None, properties: CommitProperties) -> None:
         """One commit that adds the new files and removes those of replaced slices; new columns are added to the schema before it."""
         table = self.lake.delta(self.key)
         have = delta_schema(pa.schema(table.schema().to_arrow()))
         wanted = _merged(have, delivered and delta_schema(delivered)) or have
-        replaced = set(slices) if self.landing is Landing.REPLACE_SLICE else set()
         if any(wanted.field(f.name).type != f.type for f in have) or _differs(delivered, wanted):
             self._rewrite(table, adds, replaced, wanted, properties)
             return
@@ -238,6 +324,7 @@ class _RawTable:
         if self.landing is Landing.REPLACE_SLICE and old.num_rows:
             old = old.filter(~pc.field("slice").isin([s.name for s in slices]))
         table = pa.concat_tables([old.cast(REJECT_SCHEMA), pa.Table.from_pylist(new, REJECT_SCHEMA)])
+        table = table.group_by(REJECT_SCHEMA.names).aggregate([]).cast(REJECT_SCHEMA)  # a slice that is read again after a crash tells the same again
         if new or self.lake.exists(key):
             self.lake.write(key, table, order_by=("slice", "position", "reason"), facts=self.facts)
 
@@ -259,17 +346,6 @@ def _lands_as_it_is(path: Path) -> bool:
     """Whether Delta readers understand the file's types without a rewrite."""
     schema = pq.read_schema(path)
     return all(f.type == _compatible for f, _compatible in zip(schema, delta_schema(schema).types, strict=True))
-
-
-def _tables(page: Page) -> Iterator[pa.Table]:
-    if page.parquet is not None:
-        with pq.ParquetFile(page.parquet) as file:
-            for batch in file.iter_batches():
-                yield pa.Table.from_batches([batch])
-    elif isinstance(page.rows, pa.RecordBatch):
-        yield pa.Table.from_batches([page.rows])
-    elif page.rows is not None:
-        yield page.rows
 
 
 def _differs(delivered: pa.Schema | None, wanted: pa.Schema) -> bool:
