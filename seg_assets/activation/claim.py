@@ -67,7 +67,7 @@ class Claim:
         running = sa.select(JOBS.c.name).where(JOBS.c.target == self._target, JOBS.c.reference.is_not(None), ~JOBS.c.done)
         dead = in_flight(self._target) & (OPS.c.state == "sending") & (OPS.c.job.is_(None) | OPS.c.job.not_in(running))
         with self._writing() as connection:
-            connection.execute(sa.update(OPS).where(dead).values(state="in_doubt", reason=UNANSWERED, doubt=True))
+            connection.execute(sa.update(OPS).where(dead).values(state="in_doubt", reason=UNANSWERED, doubt=OPS.c.doubt | OPS.c.job.is_(None)))
 
     def doubtful(self) -> dict[tuple[str, int], Known]:
         """By audience and person: operations that may have taken effect although nobody acknowledged it."""
@@ -82,7 +82,7 @@ class Claim:
         given = self._store.given(values, op_id=text, op=text, audience=text, person_id=big, payload_hash=text, generation=sa.Integer())
         constant = {"target": self._target, "state": "planned", "doubt": False, "attempts": 0, "as_of": self._as_of, "token": self.token}
         planned = sa.select(*(given.c[n] for n in COLUMNS), *(sa.literal(v).label(n) for n, v in constant.items())).where(sa.true())
-        wanted = OPS.c.op_id.in_(self._store.listed([row[0] for row in values], text))
+        wanted = (OPS.c.target == self._target) & OPS.c.op_id.in_(self._store.listed([row[0] for row in values], text))
         again = wanted & OPS.c.state.in_(["superseded", "expired"])
         with self._writing() as connection:
             connection.execute(self._store.insert(OPS).from_select([*COLUMNS, *constant], planned).on_conflict_do_nothing())
@@ -162,6 +162,24 @@ class Claim:
                     self._commit(connection, ids)
             if job:
                 connection.execute(sa.update(JOBS).where(JOBS.c.name == job).values(done=True))
+
+    def jobs(self) -> dict[str, str | None]:
+        """Jobs that are not done: name to the destination's word for it (None: nobody knows whether it was handed in)."""
+        open_ = sa.select(JOBS.c.name, JOBS.c.reference).where(JOBS.c.target == self._target, ~JOBS.c.done).order_by(JOBS.c.submitted_at, JOBS.c.name)
+        with self._store.engine.connect() as connection:
+            return dict(connection.execute(open_).all())
+
+    def in_job(self, name: str) -> dict[int, str]:
+        """Operations of a job that are not answered: op_id by id."""
+        query = sa.select(OPS.c.id, OPS.c.op_id).where(in_flight(self._target), OPS.c.job == name)
+        with self._store.engine.connect() as connection:
+            return dict(connection.execute(query).all())
+
+    def handed_in(self, name: str, reference: str) -> None:
+        """The destination has the job; it goes on there, whatever happens here."""
+        with self._writing() as connection:
+            connection.execute(sa.update(JOBS).where(JOBS.c.name == name).values(reference=reference))
+            connection.execute(sa.update(OPS).where(in_flight(self._target), OPS.c.job == name).values(state="sending"))
 
     def supersede(self, ids: Iterable[int], reason: str) -> None:
         """Operations that will not be sent after all."""

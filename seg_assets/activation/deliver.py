@@ -7,6 +7,7 @@ under way is in doubt, and `doubts` says what becomes of it.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -14,10 +15,12 @@ import pyarrow as pa
 
 from connectors.errors import ConnectorError
 from connectors.types import Context, Destination, ObjectDef, Operation, OpKind, Outcome, ReadsBack, RemoteRow, Verdict
+from seg_assets.activation.batching import batches
 from seg_assets.activation.claim import COLUMNS, Claim, Known
 from seg_assets.activation.doubts import Preference, Rules, Step, after_reading
+from seg_assets.activation.jobs import Jobs
 from seg_assets.activation.ledger import connector_version
-from seg_assets.activation.outgoing import outgoing
+from seg_assets.activation.outgoing import FIELD, OPTIONAL, outgoing
 from seg_assets.activation.sending import Delivered, Due, Gate, Sender, Tally
 
 if TYPE_CHECKING:
@@ -36,6 +39,7 @@ def deliver(
     *,
     gate: Gate | None = None,
     prefer: Preference = "stop",
+    patience: float = 600,
     on_progress: Callable[[Delivered], None] = lambda _: None,
 ) -> Delivered:
     """Sends a plan's operations in batches no larger than the object takes.
@@ -48,6 +52,7 @@ def deliver(
         context: as_of, clock, scratch and log for the connector.
         gate: holds operations back; they are written down as gated, and the next plan has them again.
         prefer: what to do where nobody can tell whether an operation took effect.
+        patience: seconds to wait for jobs; the next delivery asks again for those that go on.
         on_progress: called after each batch, by one thread at a time.
 
     Raises:
@@ -59,14 +64,35 @@ def deliver(
     with ledger.claim(context.as_of, context.clock) as claim:
         rules = Rules(target, isinstance(destination, ReadsBack), prefer, version, context.clock.now())
         sender = Sender(destination, target, claim, context, gate, tally, version)
+        jobs = Jobs(destination, target, claim, context, tally, version)
+        try:
+            jobs.resume()
+        except ConnectorError as error:
+            tally.stopped = str(error)
         doubts = claim.doubtful()
-        for chunk in operations:
+        for chunk in () if tally.stopped else operations:
             rows = pa.Table.from_batches([chunk])
-            sender.send(_due(rows, claim, rules, doubts, destination, context, tally), rows)
+            due = _due(rows, claim, rules, doubts, destination, context, tally)
+            if jobs.takes(len(due)):
+                for part in batches(sender.allowed(due, rows), lambda one: one.operation, replace(target, max_batch=target.max_job or 1)):
+                    jobs.submit(part)
+            else:
+                sender.send(due, rows)
             if tally.stopped:
-                return tally.result()
-        claim.finish()
+                break
+        if not tally.stopped:
+            claim.finish()
+        _await(jobs, patience, tally)
     return tally.result()
+
+
+def _await(jobs: Jobs, patience: float, tally: Tally) -> None:
+    """Waits for jobs; what goes on is counted."""
+    try:
+        jobs.collect(0 if tally.stopped else patience)
+    except ConnectorError as error:
+        tally.stopped = tally.stopped or str(error)
+    jobs.count_open()
 
 
 def _due(
@@ -121,8 +147,8 @@ def _put_away(claim: Claim, tally: Tally, found: Sequence[Due], steps: Sequence[
             acked[one.supersedes.id] = one.supersedes.op_id, Outcome(Verdict.ACKED, "found to have taken effect")
             replanned.append(one.known.id)
             tally.add("superseded", "an earlier operation had taken effect after all: the next plan knows")
-        elif step is Step.WAIT:
-            tally.add("waiting", "the destination wants it later")
+        elif step is Step.WAIT and one.known.state != "sending":
+            tally.add("waiting", "the destination wants it later, or a job goes on there")
         elif step is Step.STOP:
             tally.add("stuck", UNDECIDED)
     if acked:
@@ -133,8 +159,11 @@ def _put_away(claim: Claim, tally: Tally, found: Sequence[Due], steps: Sequence[
 
 def _operation(row: Mapping[str, Any]) -> Operation:
     kind = OpKind(row["op"])
-    fields = {} if kind is OpKind.REMOVE else {n.removeprefix("field_"): _plain(v) for n, v in row.items() if n.startswith("field_")}
-    return Operation(row["op_id"], kind, row["audience"], row["key"] or "", fields)
+    fields = {n.removeprefix(FIELD): _plain(v) for n, v in row.items() if n.startswith(FIELD)}
+    fields |= {n.removeprefix(OPTIONAL): _plain(v) for n, v in row.items() if n.startswith(OPTIONAL) and v is not None}
+    if row.get("leave") == "clear":
+        fields = {n.removeprefix(FIELD).removeprefix(OPTIONAL): None for n in row if n.startswith((FIELD, OPTIONAL))}
+    return Operation(row["op_id"], kind, row["audience"], row["key"] or "", {} if kind is OpKind.REMOVE else fields)
 
 
 def _plain(value: Any) -> Any:

@@ -30,7 +30,7 @@ class Step(Enum):
     REPLAN = auto()
     """The earlier operation in doubt took effect, and this one was planned for the case that it had not: the next plan has what is right."""
     WAIT = auto()
-    """The destination wants it later."""
+    """The destination wants it later, or is still at work on a job that has to do with it."""
     STOP = auto()
     """Nobody can tell; somebody must decide."""
     DONE = auto()
@@ -69,6 +69,8 @@ class Rules:
             return Step.WAIT
         if doubt is None:
             return Step.SEND
+        if doubt.state == "sending":
+            return Step.WAIT  # its job goes on
         kind = self._class(doubt)
         if kind.may_repeat:
             return Step.SEND

@@ -13,6 +13,7 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 import sqlalchemy as sa
+from sqlalchemy.exc import DBAPIError, OperationalError
 
 from seg_assets.activation.store import TARGETS, Store
 from seg_assets.errors import DeliveryError
@@ -66,13 +67,13 @@ def _server_lock(store: Store, key: int, patience: float) -> Iterator[bool]:
         connection.exec_driver_sql(f"set lock_timeout = {max(1, int(patience * 1000))}")
         try:
             connection.execute(sa.select(sa.func.pg_advisory_lock(key)))
-        except sa.exc.OperationalError:
+        except OperationalError:
             yield False
             return
         try:
             yield True
         finally:
-            with suppress(sa.exc.DBAPIError):
+            with suppress(DBAPIError):
                 connection.execute(sa.select(sa.func.pg_advisory_unlock(key)))
 
 

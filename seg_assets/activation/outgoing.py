@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 
 import ibis.expr.types as ir
 import pyarrow as pa
 
+FIELD, OPTIONAL = "field_", "optional_"
+
 
 def outgoing(
-    plan: ir.Table, acked: ir.Table, people: ir.Table, vault: ir.Table, match_key: str, fields: Mapping[str, str]
+    plan: ir.Table, acked: ir.Table, people: ir.Table, vault: ir.Table, match_key: str, fields: Mapping[str, str], skip: Collection[str] = ()
 ) -> Iterator[pa.RecordBatch]:
     """Operations to send, removals first, with the match key's value and the payload's fields. Never keep what this yields.
 
@@ -20,11 +22,12 @@ def outgoing(
         vault: `identity/vault`.
         match_key: which column of the vault persons are matched by; "person_id" needs none.
         fields: name in the payload to the person's column.
+        skip: fields that are not sent where they have no value; their columns begin with `OPTIONAL`, the others' with `FIELD`.
     """
     due = plan.filter(plan.blocked.isnull()).anti_join(acked, "op_id")
     known = due.select("person_id").distinct() if match_key == "person_id" else vault
     keys = known.select("person_id", key=known[match_key].cast("string"))
-    values = people.select("person_id", **{f"field_{n}": c for n, c in fields.items()})
+    values = people.select("person_id", **{f"{OPTIONAL if n in skip else FIELD}{n}": c for n, c in fields.items()})
     joined = due.left_join(keys, "person_id").drop("person_id_right").left_join(values, "person_id").drop("person_id_right")
     first = (joined["op"] == "remove").ifelse(0, 1)
     return iter(joined.order_by([first, joined.audience, joined.person_id]).to_pyarrow_batches(chunk_size=50_000))

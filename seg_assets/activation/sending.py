@@ -18,6 +18,7 @@ from seg_assets.activation.claim import UNTOLD, Claim, Known
 Gate = Callable[[pa.Table], Mapping[str, str]]
 """Asked at the moment of sending: given rows of `outgoing`, it returns op_id to reason of those that may not be sent now. One call at a time."""
 UNSENT = frozenset({"gated", "waiting", "stuck", "superseded"})
+"""Words for what a delivery did not send."""
 
 
 @dataclass(frozen=True)

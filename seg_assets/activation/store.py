@@ -57,7 +57,7 @@ OPS = _table(
     "ops",
     # In the order of arrival, so that operations sent together lie together: by op_id, each would touch a page of its own (4 times slower).
     sa.Column("id", _BIG, primary_key=True, autoincrement=True),
-    sa.Column("op_id", sa.String(32), nullable=False, unique=True),
+    sa.Column("op_id", sa.String(32), nullable=False),
     sa.Column("target", sa.Integer, nullable=False),
     sa.Column("audience", sa.String, nullable=False),
     sa.Column("person_id", sa.BigInteger, nullable=False),
@@ -75,6 +75,7 @@ OPS = _table(
     sa.Column("version", sa.String),  # of the connector that was told no
     sa.Column("job", sa.String),
     sa.Column("receipt", sa.BigInteger),
+    sa.UniqueConstraint("op_id", "target"),
     _where("one_in_flight", "target", "audience", "person_id", states=IN_FLIGHT, unique=True),
     _where("ops_waiting", "target", states=WAITING),
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import pwd
 import shutil
@@ -121,6 +122,58 @@ class World:
         return deliver(rows, destination, destination.objects()[0], ledger, context, **given)
 
 
+@dataclass
+class SmallShop(World):
+    """A world whose plans are made by what `plan` boils down to for one person and audience, person by person: for tests that need hundreds of deliveries.
+
+    That both make the same plans is a test of its own.
+    """
+
+    def planned(self, ledger: Ledger) -> pa.Table:  # type: ignore[override]
+        wanted = {(a, p): _md5(f"{self.emails[p]}={self.tiers.get(p)}") for a, members in self.members.items() for p in members if p in self.emails}
+        held = {(r["audience"], r["person_id"]): r for r in ledger.committed().to_pylist()}
+        open_ = {(r["audience"], r["person_id"]): r for r in ledger.unsettled().to_pylist()}
+        rejected = set(ledger.rejected("").to_pydict()["op_id"])
+        rows = [step(*place, wanted.get(place), held.get(place, {}), open_.get(place, {})) for place in {*wanted, *held, *open_}]
+        due = [row for row in rows if row and row["op_id"] not in rejected]
+        return pa.Table.from_pylist(due, pa.schema(PLAN_SCHEMA))
+
+    def outgoing(self, planned: pa.Table) -> list[pa.RecordBatch]:
+        rows = sorted(planned.to_pylist(), key=lambda r: (r["op"] != "remove", r["audience"], r["person_id"]))
+        for row in rows:
+            row |= {"key": self.emails.get(row["person_id"]), "field_tier": self.tiers.get(row["person_id"])}
+        schema = pa.schema([*PLAN_SCHEMA, ("key", pa.string()), ("field_tier", pa.string())])
+        return pa.Table.from_pylist(rows, schema).to_batches()
+
+    def deliver(self, ledger: Ledger, destination: Any, context: Context, planned: Any = None, **given: Any) -> Delivered:
+        rows = self.outgoing(self.planned(ledger) if planned is None else planned)
+        return deliver(iter(rows), destination, destination.objects()[0], ledger, context, **given)
+
+
+PLAN_SCHEMA = [(name, pa.string()) for name in ("op_id", "op", "audience", "payload_hash")] + [("person_id", pa.int64()), ("generation", pa.int64())]
+
+
+def step(audience: str, person: int, wanted: str | None, held: Mapping[str, Any], open_: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The operation that a person needs in an audience, given what is wanted, what is held and what is unsettled."""
+    has = held.get("payload_hash")
+    if open_ and ((open_["op"] != "remove" and open_["payload_hash"] == wanted) if wanted else open_["op"] == "remove"):
+        op, hash_, generation = open_["op"], open_["payload_hash"], open_["generation"]
+    else:
+        generation = (open_.get("generation") or held.get("generation") or 0) + 1
+        if wanted:
+            op, hash_ = ("add" if has is None else "update" if open_ or has != wanted else "none"), wanted
+        else:
+            op, hash_ = ("remove" if has or open_ else "none"), has or open_.get("payload_hash")
+    if op == "none":
+        return None
+    identity = {"op": op, "audience": audience, "person_id": person, "payload_hash": hash_, "generation": generation}
+    return {**identity, "op_id": _md5("\x1f".join(["crm", "members", *map(str, identity.values())]))}
+
+
+def _md5(text: str) -> str:
+    return hashlib.md5(text.encode()).hexdigest()
+
+
 def table(rows: pa.Table) -> ibis.Table:
     return ENGINE.from_arrow(rows)
 
@@ -132,6 +185,11 @@ def rows_of(expr: ibis.Table) -> list[dict[str, Any]]:
 @pytest.fixture
 def world() -> Callable[..., World]:
     return World.of
+
+
+@pytest.fixture
+def small_shop() -> Callable[..., SmallShop]:
+    return SmallShop.of
 
 
 @pytest.fixture

@@ -206,7 +206,7 @@ def test_the_ledger_holds_no_address(world: Make, ledger: Ledger, ledger_file: P
     served.receiver.faults.coming.extend([Fault(500), Fault(applied=True)])
     for _ in range(2):
         shop.deliver(ledger, webhook(served.url), context)
-    files = list(ledger_file.parent.iterdir())
+    files = [file for file in ledger_file.parent.rglob("*") if file.is_file()]
     assert ledger_file in files
     assert not [file for file in files if b"canary" in file.read_bytes()]
     assert b"canary" in (ledger_file.parent.parent / "receiver" / "receiver.db").read_bytes()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -20,12 +21,18 @@ COLUMNS = ("op_id", "op", "audience", "person_id", "payload_hash", "generation")
 def answered(ledger: Ledger, planned: Any, operations: Make, verdict: Verdict | None) -> None:
     """Sends the plan's open operations to nobody; all get the same answer (None: the process died before it came)."""
     rows = [dict(zip(COLUMNS, row, strict=False)) for row in operations(planned, (*COLUMNS, "blocked")) if row[-1] is None]
+    _begun_and_told(ledger, rows, {row["op_id"]: verdict for row in rows})
+
+
+def _begun_and_told(ledger: Ledger, rows: list[dict[str, Any]], verdicts: dict[str, Verdict | None]) -> None:
+    if not rows:
+        return
     with ledger.claim(AS_OF) as claim:
         doubts, known = claim.doubtful(), claim.take(pa.Table.from_pylist(rows))
         older = [doubts.get((row["audience"], row["person_id"])) for row in rows]
         claim.begin([k.id for k in known], {k.id: old.id for k, old in zip(known, older, strict=True) if old and old.id != k.id})
-        if verdict:
-            claim.record({k.id: Outcome(verdict) for k in known}, {k.id: k.op_id for k in known}, repeatable=True)
+        told = {k.id: Outcome(verdict) for k in known if (verdict := verdicts[k.op_id])}
+        claim.record(told, {k.id: k.op_id for k in known}, repeatable=True)
 
 
 def test_new_members_are_added(world: Make, ledger: Ledger, operations: Make) -> None:
@@ -192,3 +199,22 @@ def test_person_ids_need_no_vault(world: Make, ledger: Ledger, operations: Make)
     shop = world(2)
     shop.match_key, shop.emails = "person_id", {}
     assert operations(shop.planned(ledger)) == [("add", 1, None), ("add", 2, None)]
+
+
+def test_the_plan_says_of_each_person_what_the_small_shop_says(world: Make, small_shop: Make, tmp_path: Any, operations: Make) -> None:
+    dice = random.Random(7)
+    large, small = world(80), small_shop(80)
+    ledgers = [Ledger(f"sqlite:///{tmp_path}/{name}.sqlite", "crm", "members") for name in ("large", "small")]
+    met = set()
+    for _ in range(5):
+        tiers = {person: dice.choice([None, "gold"]) for person in range(1, 81) if dice.random() < 0.6}
+        verdicts = {person: dice.choice([*Verdict, None]) for person in range(1, 81)}
+        for shop in (large, small):
+            shop.members["vip"], shop.tiers, shop.max_remove = set(tiers), tiers, 100.0
+        planned = [dict(zip(COLUMNS, row, strict=False)) for row in operations(large.planned(ledgers[0]), (*COLUMNS, "blocked")) if row[-1] is None]
+        simple = sorted(small.planned(ledgers[1]).to_pylist(), key=lambda r: r["person_id"])
+        assert [(r["person_id"], r["op"], r["generation"]) for r in planned] == [(r["person_id"], r["op"], r["generation"]) for r in simple]
+        met |= {(row["op"], row["generation"]) for row in simple}
+        for ledger, rows in zip(ledgers, (planned, simple), strict=True):
+            _begun_and_told(ledger, rows, {row["op_id"]: verdicts[row["person_id"]] for row in rows})
+    assert len(met) > 8
