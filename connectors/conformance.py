@@ -12,6 +12,7 @@ from typing import Any
 
 from connectors.types import (
     API_VERSION,
+    Archives,
     Capability,
     Checks,
     Config,
@@ -33,6 +34,7 @@ _ID = re.compile(r"[a-z][a-z0-9_]*")
 CAPABILITIES: dict[Capability, tuple[type, tuple[str, ...]]] = {
     Capability.CONTAINERS: (MakesContainers, ("ensure_container",)),
     Capability.READ_BACK: (ReadsBack, ("read_back",)),
+    Capability.ARCHIVE: (Archives, ("archive",)),
     Capability.ERASE: (Erases, ("erase",)),
     Capability.BULK: (WorksInBulk, ("submit", "poll")),
 }

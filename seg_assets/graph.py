@@ -21,7 +21,7 @@ from pydantic import BaseModel, ValidationError
 
 from connectors.errors import ConnectorError
 from connectors.registry import Registry, load_registry
-from connectors.types import Context, Destination, ObjectDef, Source, StreamDef
+from connectors.types import Capability, Context, Destination, ObjectDef, Source, StreamDef
 from seg_assets.errors import ProjectError, SegError
 from seg_assets.lake import Lake
 from seg_assets.profiles.activity import activity_table
@@ -250,9 +250,19 @@ class Graph:
             wanted = config.object or (next(iter(offered)) if len(offered) == 1 else None)
             if wanted not in offered:
                 raise SegError(f"no object {wanted!r}" if wanted else "it has several objects", hint=f"choose one of {', '.join(offered)}")
+            _check_leaving(connector, config)
         except Exception as error:  # as above
             return DestinationNode(name, config, None, None, _reason(error, connector and connector.config_model))
         return DestinationNode(name, config, connector, offered[wanted])
+
+
+def _check_leaving(connector: type[Destination], config: DestinationConfig) -> None:
+    """Whether the connector can do to those who leave what is asked for."""
+    wholly = {"archive": Capability.ARCHIVE, "erase": Capability.ERASE}
+    able = connector.meta.capabilities
+    if config.leaving in wholly and wholly[config.leaving] not in able:
+        ways = ["nothing", "clear", "remove", *(way for way, capability in wholly.items() if capability in able)]
+        raise SegError(f"{connector.meta.title} can't {config.leaving} a record", hint=f"on_leave may be {', '.join(ways)}")
 
 
 def _origin(column: ColumnMapping) -> Origin:

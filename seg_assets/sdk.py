@@ -5,6 +5,7 @@ from connectors.hookspecs import ENTRY_POINT_GROUP, hookimpl
 from connectors.http import Action, Api, HttpSpec, Reply, Row, as_outcome, check_reply, deliver_rows, deliver_turns, load_spec
 from connectors.types import (
     API_VERSION,
+    Archives,
     Capability,
     Checks,
     Clock,
@@ -53,6 +54,7 @@ __all__ = [
     "ENTRY_POINT_GROUP",
     "Action",
     "Api",
+    "Archives",
     "Capability",
     "Checks",
     "Clock",

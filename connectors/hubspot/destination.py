@@ -52,7 +52,7 @@ class HubSpotDestination:
         api=">=1,<2",
         docs_url="https://developers.hubspot.com/docs/api/crm/contacts",
         limits=load_spec(SPEC_FILE).limits,
-        capabilities=frozenset({Capability.CONTAINERS, Capability.ERASE}),
+        capabilities=frozenset({Capability.CONTAINERS, Capability.ARCHIVE, Capability.ERASE}),
     )
     config_model: ClassVar[type[Config]] = HubSpotDestinationConfig
 
@@ -78,6 +78,17 @@ class HubSpotDestination:
         if made.action is Action.SKIP_ROW:  # somebody else just made it, or our own first attempt did and its answer was lost
             return Container(_list_id(self._api.call("list", context, path={"name": name})), created=False)
         return Container(_list_id(made), created=True)
+
+    def archive(self, object: str, keys: Sequence[str], context: Context) -> Mapping[str, Outcome]:
+        check_object("HubSpot", object, MEMBERS)
+        found = self._found([Operation(key, OpKind.REMOVE, "", key) for key in keys], context)
+        outcomes, present = dict(found.outcomes), list(found.ids.items())
+        size = self._api.spec.endpoints["archive"].max_rows or 1
+        for start in range(0, len(present), size):
+            part = present[start : start + size]
+            outcome = as_outcome(self._api.call("archive", context, json={"inputs": [{"id": id} for _, id in part]}))
+            outcomes |= {key: outcome for key, _ in part}
+        return outcomes
 
     def erase(self, object: str, keys: Sequence[str], context: Context) -> Mapping[str, Outcome]:
         check_object("HubSpot", object, MEMBERS)

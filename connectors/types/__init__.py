@@ -4,10 +4,11 @@ Rows travel in columns (Arrow) through these protocols, never through a pluggy h
 authors import these names from `seg_assets.sdk`.
 """
 
-from connectors.types.context import Checks, Clock, Context, SystemClock
+from connectors.types.context import Checks, Clock, Context, Cost, SystemClock
 from connectors.types.destinations import (
     ACKED,
     IN_DOUBT,
+    Archives,
     Container,
     Destination,
     Erases,
@@ -32,6 +33,7 @@ __all__ = [
     "ACKED",
     "API_VERSION",
     "IN_DOUBT",
+    "Archives",
     "Capability",
     "Checks",
     "Clock",
@@ -42,6 +44,7 @@ __all__ = [
     "ConsentProvider",
     "Container",
     "Context",
+    "Cost",
     "Decision",
     "DeliveryEvent",
     "Destination",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -32,6 +33,24 @@ class SystemClock:
         time.sleep(seconds)
 
 
+@dataclass
+class Cost:
+    """What calls have cost so far: exchanges, seconds waited, bytes out and in. May be added to by several threads."""
+
+    calls: int = 0
+    waited: float = 0.0
+    sent: int = 0
+    received: int = 0
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
+
+    def add(self, *, calls: int = 0, waited: float = 0.0, sent: int = 0, received: int = 0) -> None:
+        with self._lock:
+            self.calls += calls
+            self.waited += waited
+            self.sent += sent
+            self.received += received
+
+
 @dataclass(frozen=True)
 class Context:
     """What the graph hands to a connector for one call.
@@ -44,6 +63,7 @@ class Context:
         clock: for signatures, rate limits and waiting; never for data.
         deadline: instant after which nothing is waited for; None: no such instant.
         scratch: a folder for temporary files, removed after the run.
+        cost: what calls in this context have cost; `Api` adds to it.
     """
 
     as_of: datetime
@@ -53,6 +73,7 @@ class Context:
     home: Path | None = None
     clock: Clock = field(default_factory=SystemClock)
     deadline: datetime | None = None
+    cost: Cost = field(default_factory=Cost)
 
 
 @runtime_checkable

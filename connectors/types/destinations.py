@@ -196,6 +196,15 @@ class ReadsBack(Protocol):
 
 
 @runtime_checkable
+class Archives(Protocol):
+    """`Capability.ARCHIVE`."""
+
+    def archive(self, object: str, keys: Sequence[str], context: Context) -> Mapping[str, Outcome]:
+        """Puts the records of persons away; an outcome per key. A key that is not known there is acknowledged."""
+        ...
+
+
+@runtime_checkable
 class Erases(Protocol):
     """`Capability.ERASE`."""
 
@@ -209,7 +218,10 @@ class WorksInBulk(Protocol):
     """`Capability.BULK`."""
 
     def submit(self, object: str, job: str, batch: Sequence[Operation], context: Context) -> str:
-        """Hands a batch in under a name of ours, so that a crash can't hand it in twice; returns the destination's word for the job."""
+        """Hands a batch in under a name of ours, so that a crash can't hand it in twice; returns the destination's word for the job.
+
+        An empty batch hands nothing in and only asks: the job of that name, "" where there is none.
+        """
         ...
 
     def poll(self, object: str, reference: str, context: Context) -> Mapping[str, Outcome] | None:

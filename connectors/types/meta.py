@@ -29,6 +29,8 @@ class Capability(StrEnum):
     """Makes the list, cohort or segment an audience is held in (`MakesContainers`)."""
     READ_BACK = "read_back"
     """Tells what it holds for given keys (`ReadsBack`)."""
+    ARCHIVE = "archive"
+    """Puts a person's record away so that it can be brought back (`Archives`)."""
     ERASE = "erase"
     """Forgets a person (`Erases`)."""
     BULK = "bulk"

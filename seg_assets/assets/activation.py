@@ -13,6 +13,7 @@ from connectors.types import Verdict
 from seg_assets.activation import Delivered, deliver, plan
 from seg_assets.activation.deliver import outgoing
 from seg_assets.activation.gates import Quiet, gate
+from seg_assets.activation.leaving import with_leave
 from seg_assets.as_of import run_as_of
 from seg_assets.assets.planning import KNOWN, Inputs, Planning, digest
 from seg_assets.errors import DeliveryError, ProjectError
@@ -95,7 +96,7 @@ def _delivered(context: dg.AssetExecutionContext, graph: Graph, node: Destinatio
     rows = _outgoing(planning, planned, now, ledger)
     with graph.context(as_of) as connector_context:
         held = gate(planned, now, lambda: datetime.fromtimestamp(connector_context.clock.now(), UTC), _quiet(planning))
-        result = deliver(rows, graph.destination(name), target, ledger, connector_context, gate=held)
+        result = deliver(rows, with_leave(graph.destination(name), _leave(planned, now)), target, ledger, connector_context, gate=held)
     context.log.info(f"{name}: {result.sent:,} operations, {dict(result.verdicts)}")
     unanswered = sum(result.verdicts.get(verdict, 0) for verdict in UNANSWERED)
     if result.stopped or unanswered:
@@ -113,7 +114,17 @@ def _outgoing(planning: Planning, planned: ir.Table, now: ir.Table, ledger: "Led
 
     urgent = now.filter(now.urgent)
     for part in (urgent, planned.anti_join(urgent, ["audience", "person_id"])):
-        yield from outgoing(part, acked, payload.table, vault, planning.object.match_key, payload.columns)
+        yield from outgoing(part, acked, payload.table, vault, planning.object.match_key, payload.columns, planning.target.skip)
+
+
+def _leave(*plans: ir.Table) -> dict[str, str]:
+    """Removals that stand for the whole record, by op_id."""
+    rows = [
+        row
+        for table in plans
+        for row in table.filter(table["op"] == "remove", table.leave.notnull()).select("op_id", "leave").to_pyarrow().to_pylist()
+    ]
+    return {row["op_id"]: row["leave"] for row in rows}
 
 
 def _quiet(planning: Planning) -> Quiet | None:

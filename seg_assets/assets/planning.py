@@ -116,14 +116,16 @@ class Planning:
 
     def plan(self, *, resync: bool = False) -> ir.Table:
         """Columns of `schema.tables.PLAN`; see `activation.plan`."""
+        from seg_assets.activation.ledger import connector_version
+
         hashed = keyed_hash(self.graph.project.pseudonym_key)
         known = self.inputs.people if self.target.match_key == "person_id" else self.inputs.vault
         key = known[self.target.match_key]
         payload = self.payload.table
         private = [self.payload.columns[name] for name, field in self.node.config.fields.items() if reads(field) & set(self._clear)]
         ledger = self.graph.ledger(self.target.destination, self.target.object)
-        operations = ibis.memtable(ledger.operations())
         segments = self.segments
+        version = connector_version(self.node.connector) if self.node.connector else ""
         committed, unsettled = ibis.memtable(ledger.committed()), ibis.memtable(ledger.unsettled())
         if segments.errors:  # an audience whose definition can't be read stays as the destination holds it
             committed, unsettled = (rows.filter(rows.audience.isin(list(segments.segments))) for rows in (committed, unsettled))
@@ -136,7 +138,7 @@ class Planning:
             consents=self.inputs.consents,
             committed=committed,
             unsettled=unsettled,
-            rejected=operations.filter(operations.state == Verdict.REJECTED.value).select("op_id"),
+            rejected=ibis.memtable(ledger.rejected(version)),
             added={reason: self._added(limit, everywhere) for reason, (limit, everywhere) in self._limits.items()},
             resync=resync,
         )

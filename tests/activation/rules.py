@@ -34,7 +34,8 @@ class Case:
     """
 
     def __init__(self, *members: tuple[Any, ...], allowed: Iterable[tuple[str, str]] = (), tier: Mapping[str, str | None] | None = None) -> None:
-        self.members, self.allowed, self.tier = list(members), list(allowed), dict(tier or {})
+        self.members, self.allowed = list(members), list(allowed)
+        self.tier: Mapping[str, str | None] = dict(tier or {})
         self.address: dict[str, str | None] = {name: name for name in NAMES}
         self.known = list(NAMES)
         self.held: dict[tuple[int, str], tuple[str | None, int]] = {}
