@@ -22,6 +22,8 @@ METADATA = sa.MetaData()
 IN_FLIGHT = ("sending", "in_doubt")
 WAITING = ("gated", "retry_wait", "rejected")
 LOCK_SECONDS = 30
+LAYOUT_LOCK = 7_305_808_869
+"""Advisory lock of those that make the tables; any number that nobody else uses."""
 
 
 def in_states(states: Sequence[str]) -> str:
@@ -126,9 +128,11 @@ class Store:
         if self.engine.dialect.name == "sqlite":
             event.listen(self.engine, "connect", _durable)
             event.listen(self.engine, "begin", _begin)
-        with self.write() as connection:
-            self._check_layout(connection)
-            METADATA.create_all(connection)
+        if not self._is_laid_out():
+            with self.write() as connection:
+                if not self.file:  # SQLite's writers take turns anyway
+                    connection.execute(sa.select(sa.func.pg_advisory_xact_lock(LAYOUT_LOCK)))
+                METADATA.create_all(connection)
 
     @property
     def file(self) -> Path | None:
@@ -170,13 +174,16 @@ class Store:
             return sa.func.json_each(text).table_valued("value").c.value
         return sa.func.json_array_elements(sa.cast(text, sa.JSON(none_as_null=False))).table_valued("value").c.value
 
-    def _check_layout(self, connection: sa.Connection) -> None:
-        inspector = sa.inspect(connection)
-        if inspector.has_table("ops") and "target" not in {column["name"] for column in inspector.get_columns("ops")}:
-            raise DeliveryError(
-                "the ledger was made by an earlier version of seg-assets",
-                hint="move it away; what it says of destinations is then forgotten, and members are sent again",
-            )
+    def _is_laid_out(self) -> bool:
+        with self.engine.connect() as connection:
+            inspector = sa.inspect(connection)
+            tables = set(inspector.get_table_names())
+            if "ops" in tables and "targets" not in tables:
+                raise DeliveryError(
+                    "the ledger was made by an earlier version of seg-assets",
+                    hint="move it away; what it says of destinations is then forgotten, and members are sent again",
+                )
+        return set(METADATA.tables) <= tables
 
 
 def _durable(connection, _record) -> None:  # type: ignore[no-untyped-def]

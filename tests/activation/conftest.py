@@ -138,16 +138,16 @@ class SmallShop(World):
         due = [row for row in rows if row and row["op_id"] not in rejected]
         return pa.Table.from_pylist(due, pa.schema(PLAN_SCHEMA))
 
-    def outgoing(self, planned: pa.Table) -> list[pa.RecordBatch]:
+    def outgoing(self, planned: pa.Table) -> pa.Table:
         rows = sorted(planned.to_pylist(), key=lambda r: (r["op"] != "remove", r["audience"], r["person_id"]))
         for row in rows:
             row |= {"key": self.emails.get(row["person_id"]), "field_tier": self.tiers.get(row["person_id"])}
         schema = pa.schema([*PLAN_SCHEMA, ("key", pa.string()), ("field_tier", pa.string())])
-        return pa.Table.from_pylist(rows, schema).to_batches()
+        return pa.Table.from_pylist(rows, schema)
 
     def deliver(self, ledger: Ledger, destination: Any, context: Context, planned: Any = None, **given: Any) -> Delivered:
         rows = self.outgoing(self.planned(ledger) if planned is None else planned)
-        return deliver(iter(rows), destination, destination.objects()[0], ledger, context, **given)
+        return deliver(iter(rows.to_batches()), destination, destination.objects()[0], ledger, context, **given)
 
 
 PLAN_SCHEMA = [(name, pa.string()) for name in ("op_id", "op", "audience", "payload_hash")] + [("person_id", pa.int64()), ("generation", pa.int64())]
