@@ -36,6 +36,7 @@ class StreamDef:
         landing: how pages become rows.
         keys: columns that together identify a row; empty: rows have no identity.
         cursor: column that says when a row last changed, where reading goes on from it.
+        deleted: column that is true in rows that tell of a deletion; needs `keys`, `cursor` and APPEND. Such a row ends all earlier ones of its keys.
         pii: columns that relate to a person, and how; columns that are not named do not.
     """
 
@@ -46,6 +47,7 @@ class StreamDef:
     landing: Landing = Landing.REPLACE_SLICE
     keys: tuple[str, ...] = ()
     cursor: str | None = None
+    deleted: str | None = None
     pii: Mapping[str, PiiClass] = field(default_factory=dict)
 
 

@@ -149,9 +149,9 @@ class Lake:
         )
         return self.commit(key)
 
-    def commit(self, key: Key) -> Commit:
-        """The newest commit of a table."""
-        table = self.delta(key)
+    def commit(self, key: Key, version: int | None = None) -> Commit:
+        """The commit of a version; None is the newest."""
+        table = self.delta(key, version)
         actions = pa.table(table.get_add_actions(flatten=True))
         rows, size = (sum(actions.column(c).to_pylist()) for c in ("num_records", "size_bytes"))
         return Commit(table.version(), rows, size, self.uri(key))

@@ -130,6 +130,6 @@ def test_a_table_that_breaks_its_contract_stops_what_is_downstream(
     made = {e.asset_key.to_user_string() for e in done.get_asset_materialization_events()}
     failed = {(e.asset_key.to_user_string(), e.check_name) for e in done.get_asset_check_evaluations() if not e.passed}
     assert not done.success
-    assert ("profiles/features", "ranges") in failed
+    assert ("profiles/features", "contract") in failed
     assert {"profiles/features", "profiles/consents"} <= made
     assert not made & {"clusters/assignments", "segments/memberships"}

@@ -11,7 +11,6 @@ import dagster as dg
 import pytest
 
 from seg_assets.build import build_defs
-from seg_assets.checks import CONTRACT
 from seg_assets.project.load import demo_path
 
 LINEAGE_LAYERS = {"unified", "identity", "profiles", "scores"}
@@ -80,7 +79,7 @@ def test_every_table_below_raw_is_guarded_by_its_contract_and_the_contract_block
     blocking = {key for key in graph.asset_check_keys if graph.get(key).blocking}
     guarded = [key for key in graph.materializable_asset_keys if layer(key) != "raw"]
     assert guarded
-    assert [key for key in guarded for check in CONTRACT if dg.AssetCheckKey(key, check) not in blocking] == []
+    assert [key for key in guarded if dg.AssetCheckKey(key, "contract") not in blocking] == []
 
 
 def test_plans_are_guarded_by_consent(defs: dg.Definitions) -> None:
