@@ -17,7 +17,7 @@ from seg_assets.activation import Audience, Target, plan
 from seg_assets.activation.mapping import Rendered, reads, rendered
 from seg_assets.activation.personalisation import personalised
 from seg_assets.assets.segments import everything_known, segments_of
-from seg_assets.errors import ProjectError
+from seg_assets.errors import ProjectError, SegError
 from seg_assets.graph import DestinationNode, Graph
 from seg_assets.identity import with_person
 from seg_assets.lake.functions import keyed_hash
@@ -28,6 +28,7 @@ from seg_assets.schema.tables import ASSIGNMENTS, CONSENTS, ENGAGEMENT, FEATURES
 from seg_assets.segments import SegmentSet
 from seg_assets.segments.tables import HEALTH, MEMBERSHIPS
 
+RESYNC = "+resync"
 KNOWN = {"profiles": PROFILES, "features": FEATURES, "engagement": ENGAGEMENT, "rfm": RFM, "assignments": ASSIGNMENTS, "personas": PERSONAS}
 
 
@@ -199,6 +200,30 @@ class Planning:
 
     def _place(self):  # type: ignore[no-untyped-def]
         return self.graph.project.place("destinations", self.node.name)
+
+
+@dataclass(frozen=True)
+class PlanId:
+    """What names a plan: a destination, a digest of what is sent and blocked, and whether everybody is sent again. Written `hubspot@3f2a9c01b7de`."""
+
+    destination: str
+    digest: str
+    resync: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.destination}@{self.digest}{RESYNC if self.resync else ''}"
+
+    @classmethod
+    def parse(cls, text: str) -> PlanId:
+        """The id a text stands for.
+
+        Raises:
+            SegError: it is none.
+        """
+        destination, at, rest = text.partition("@")
+        if not at or not destination or not rest:
+            raise SegError(f"{text!r} is not the id of a plan", hint="`seg activate plan` prints it; it looks like hubspot@3f2a9c01b7de")
+        return cls(destination, rest.removesuffix(RESYNC), rest.endswith(RESYNC))
 
 
 def digest(planned: ir.Table) -> str:

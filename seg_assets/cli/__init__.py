@@ -20,6 +20,7 @@ class _LazyGroup(click.Group):
         "status": "Show what the lake holds: tables, rows, instants, audiences, deliveries.",
         "table": "Print a table of the lake.",
         "segments": "Check, test, preview and explain segments.",
+        "activate": "Plan, apply, look into and mend deliveries.",
         "connectors": "List connectors and show what they take.",
         "sandbox": "Serve stand-ins for vendors on this machine: HubSpot, Salesforce, Braze and others.",
         "plugins": "Show what is wrong with plug-ins.",

@@ -6,7 +6,7 @@ import os
 import time
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -41,7 +41,14 @@ class Refresh:
         return not self.failures
 
 
-def refresh(graph: Graph, *, as_of: datetime | None, select: str | None, on_step: Callable[[int], Callable[[str, bool], None]]) -> Refresh:
+def refresh(
+    graph: Graph,
+    *,
+    as_of: datetime | None,
+    select: str | None,
+    on_step: Callable[[int], Callable[[str, bool], None]],
+    tags: Mapping[str, str] | None = None,
+) -> Refresh:
     """Materializes a project's assets.
 
     Args:
@@ -49,6 +56,7 @@ def refresh(graph: Graph, *, as_of: datetime | None, select: str | None, on_step
         as_of: instant to be true for; None is the project's own, else now.
         select: Dagster asset selection, e.g. "group:segments+"; None is everything.
         on_step: given the number of steps, returns what is called after each with its name and whether it worked.
+        tags: further tags of the run.
     """
     import dagster as dg
 
@@ -60,12 +68,12 @@ def refresh(graph: Graph, *, as_of: datetime | None, select: str | None, on_step
         job = definitions.resolve_implicit_global_asset_job_def()
         keys = list(selection) if selection is not None else None
         subset = definitions.resolve_job_def(job.name) if keys is None else job.get_subset(asset_selection=set(keys))
-        tags = {AS_OF_TAG: as_of.isoformat()} if as_of else {}
+        marks = {**(tags or {}), **({AS_OF_TAG: as_of.isoformat()} if as_of else {})}
         step = on_step(len(subset.nodes))
         started = time.monotonic()
         failures: dict[str, str] = {}
         with _listening(instance, step, failures) as run_id:
-            result = subset.execute_in_process(instance=instance, run_id=run_id, tags=tags, raise_on_error=False, run_config=QUIET)
+            result = subset.execute_in_process(instance=instance, run_id=run_id, tags=marks, raise_on_error=False, run_config=QUIET)
         checks = [
             f"{e.asset_key.to_user_string()}:{e.check_name}"
             for e in result.get_asset_check_evaluations()

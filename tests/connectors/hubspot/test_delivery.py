@@ -147,3 +147,10 @@ def test_a_refresh_token_is_spent_once_by_many_connectors(stand, destination, co
 def test_no_secret_is_shown(destination):
     one = destination()
     assert PRIVATE_APP_TOKEN not in repr(one) + repr(vars(one))
+
+
+def test_an_archived_contact_is_put_away_and_a_stranger_is_acknowledged(stand, destination, context):
+    destination().deliver("members", adds(2), context)
+    outcomes = destination().archive("members", ["p0@example.com", "nobody@example.com"], context)
+    assert {key: one.verdict for key, one in outcomes.items()} == {"p0@example.com": Verdict.ACKED, "nobody@example.com": Verdict.ACKED}
+    assert (stand.emulation.store.count("contact"), stand.emulation.store.count("archived")) == (1, 1)
