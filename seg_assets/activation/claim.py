@@ -119,7 +119,8 @@ class Claim:
         with self._writing() as connection:
             if superseded:
                 self._supersede(connection, superseded.values(), "a later operation took its place")
-                connection.execute(sa.update(OPS).where(self._among(superseded)).values(doubt=True))
+                pairs = self._store.given(list(superseded.items()), new=sa.BigInteger(), old=sa.BigInteger())
+                connection.execute(sa.update(OPS).where(OPS.c.id == pairs.c.new).values(doubt=True, instead_of=pairs.c.old))
             if job:
                 connection.execute(sa.insert(JOBS).values(name=job, target=self._target, submitted_at=now, done=False))
             connection.execute(sa.update(OPS).where(self._among(ids)).values(**going, sent_at=sa.func.coalesce(OPS.c.sent_at, now)))
@@ -142,7 +143,7 @@ class Claim:
             repeatable: whether one that is to be retried may have taken effect.
             version: of the connector, kept with what is rejected.
             job: name of the job that is done with this.
-            decided: whether there is no doubt left.
+            decided: whether it is certain: what was not acknowledged had no effect.
         """
         groups: dict[Outcome, list[int]] = defaultdict(list)
         for id, answer in answers.items():
@@ -160,6 +161,8 @@ class Claim:
                 connection.execute(sa.update(OPS).where(self._among(ids)).values(**told))
                 if answer.verdict is Verdict.ACKED:
                     self._commit(connection, ids)
+                elif decided:
+                    self._reopen(connection, ids)
             if job:
                 connection.execute(sa.update(JOBS).where(JOBS.c.name == job).values(done=True))
 
@@ -180,6 +183,12 @@ class Claim:
         with self._writing() as connection:
             connection.execute(sa.update(JOBS).where(JOBS.c.name == name).values(reference=reference))
             connection.execute(sa.update(OPS).where(in_flight(self._target), OPS.c.job == name).values(state="sending"))
+
+    def withdraw(self, ids: Iterable[int]) -> None:
+        """Operations that had no effect and will not be sent again: the doubts whose place they took are open again."""
+        with self._writing() as connection:
+            self._reopen(connection, ids)
+            self._supersede(connection, ids, "no longer planned")
 
     def supersede(self, ids: Iterable[int], reason: str) -> None:
         """Operations that will not be sent after all."""
@@ -222,6 +231,14 @@ class Claim:
         insert = self._store.insert(COMMITTED).from_select(["target", "audience", "person_id", "payload_hash", "generation"], acked)
         moved = {name: insert.excluded[name] for name in ("payload_hash", "generation")}
         connection.execute(insert.on_conflict_do_update(index_elements=["target", "audience", "person_id"], set_=moved))
+
+    def _reopen(self, connection: sa.Connection, ids: Iterable[int]) -> None:
+        """The doubts whose place operations took. These must be under way no more."""
+        newer = sa.alias(OPS)
+        before = sa.select(newer.c.instead_of).where(newer.c.id.in_(self._store.listed(list(ids), sa.BigInteger())))
+        again = OPS.c.id.in_(before) & (OPS.c.state == "superseded")
+        connection.execute(sa.update(OPS).where(again).values(state="in_doubt", reason=UNANSWERED, doubt=True))
+        connection.execute(sa.update(OPS).where(self._among(ids)).values(instead_of=None))
 
     def _supersede(self, connection: sa.Connection, ids: Iterable[int], reason: str) -> None:
         connection.execute(sa.update(OPS).where(self._among(ids)).values(state="superseded", reason=reason, doubt=False))

@@ -137,6 +137,7 @@ def _put_away(claim: Claim, tally: Tally, found: Sequence[Due], steps: Sequence[
     """Writes down and counts what is not sent."""
     acked: dict[int, tuple[str, Outcome]] = {}
     replanned: list[int] = []
+    withdrawn: list[int] = []
     for one, step in zip(found, steps, strict=True):
         if step is Step.ACKED:
             acked[one.known.id] = one.known.op_id, Outcome(Verdict.ACKED, "found to be so already")
@@ -150,9 +151,13 @@ def _put_away(claim: Claim, tally: Tally, found: Sequence[Due], steps: Sequence[
         elif step is Step.WAIT and one.known.state != "sending":
             tally.add("waiting", "the destination wants it later, or a job goes on there")
         elif step is Step.STOP:
+            if one.supersedes and one.supersedes.state != "in_doubt":
+                withdrawn.append(one.supersedes.id)
             tally.add("stuck", UNDECIDED)
     if acked:
         claim.record({id: outcome for id, (_, outcome) in acked.items()}, {id: op_id for id, (op_id, _) in acked.items()}, repeatable=False)
+    if withdrawn:
+        claim.withdraw(withdrawn)
     if replanned:
         claim.supersede(replanned, "what it was planned upon turned out otherwise")
 

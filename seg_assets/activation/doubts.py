@@ -76,7 +76,7 @@ class Rules:
             return Step.SEND
         if kind is Idempotency.READ_BACK:
             return Step.ASK
-        if self.prefer == "duplicate" or (op == "remove" and doubt.id != known.id):
+        if self.prefer == "duplicate" or (op == "remove" and (doubt.id != known.id or known.state != "in_doubt")):
             return Step.SEND
         if self.prefer == "loss":
             return Step.ACKED if doubt.id == known.id else Step.REPLAN

@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 
 from connectors.errors import ConfigError, ConnectorError
-from connectors.types import Context, Destination, ObjectDef, Outcome, Verdict, WorksInBulk
+from connectors.types import Context, Destination, Idempotency, ObjectDef, Outcome, Verdict, WorksInBulk
 from seg_assets.activation.claim import UNTOLD, Claim
 from seg_assets.activation.sending import Due, Tally, superseded
 
@@ -87,7 +87,7 @@ class Jobs:
     def _record(self, name: str, outcomes: Outcome | Mapping[str, Outcome]) -> None:
         ops = self._claim.in_job(name)
         answers = {id: outcomes if isinstance(outcomes, Outcome) else outcomes.get(op_id, UNTOLD) for id, op_id in ops.items()}
-        repeatable = self._target.idempotency.may_repeat and outcomes != NOT_HANDED_IN
+        repeatable = self._target.idempotency is Idempotency.ABSOLUTE and outcomes != NOT_HANDED_IN
         self._claim.record(answers, ops, repeatable=repeatable, version=self._version, job=name)
         for outcome in answers.values():
             self._tally.add(outcome.verdict.value, outcome.reason)

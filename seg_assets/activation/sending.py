@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import pyarrow as pa
 
 from connectors.errors import ConnectorError
-from connectors.types import Context, Destination, ObjectDef, Operation, Outcome, Verdict
+from connectors.types import Context, Destination, Idempotency, ObjectDef, Operation, Outcome, Verdict
 from seg_assets.activation.batching import batches, lanes
 from seg_assets.activation.claim import UNTOLD, Claim, Known
 
@@ -111,7 +111,7 @@ class Sender:
         """Writes down and counts what became of a batch."""
         answers = {one.known.id: outcomes.get(one.known.op_id, UNTOLD) for one in batch}
         op_ids = {one.known.id: one.known.op_id for one in batch}
-        repeatable = self._target.idempotency.may_repeat
+        repeatable = self._target.idempotency is Idempotency.ABSOLUTE
         self._claim.record(answers, op_ids, repeatable=repeatable, version=self._version, job=job)
         for outcome in answers.values():
             self._tally.add(outcome.verdict.value, outcome.reason)

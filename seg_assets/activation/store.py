@@ -76,6 +76,7 @@ OPS = _table(
     sa.Column("token", sa.Integer, nullable=False),
     sa.Column("version", sa.String),  # of the connector that was told no
     sa.Column("job", sa.String),
+    sa.Column("instead_of", _BIG),  # the operation in doubt whose place it took
     sa.Column("receipt", sa.BigInteger),
     sa.UniqueConstraint("op_id", "target"),
     _where("one_in_flight", "target", "audience", "person_id", states=IN_FLIGHT, unique=True),

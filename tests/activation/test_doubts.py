@@ -124,6 +124,25 @@ def test_class_d_is_sent_again_where_doubling_is_preferred(scene: Make) -> None:
         assert len(story.vendor.doubled) == 10  # five ids and five members
 
 
+@pytest.mark.parametrize("fault", ["busy", "error"])
+def test_a_doubt_opens_again_when_the_removal_that_took_its_place_had_no_effect(scene: Make, fault: Fault) -> None:
+    with scene(D) as story:
+        story.deliver("lose answer")
+        added = [row["op_id"] for row in story.ledger.operations().to_pylist()]
+        story.shop.members["vip"] = set()
+        story.deliver(fault)
+        story.clock().time += 3600
+        story.shop.members["vip"] = {1, 2, 3, 4, 5}
+        if fault == "error":
+            removals = [r["op_id"] for r in story.ledger.operations().to_pylist() if r["op"] == "remove"]
+            assert story.ledger.settle(dict.fromkeys(removals, False), story.context.as_of) == 5
+        assert story.deliver().verdicts == {"stuck": 5}
+        assert [r["op_id"] for r in story.ledger.operations().to_pylist() if r["state"] == "in_doubt"] == added
+        assert story.ledger.settle(dict.fromkeys(added, True), story.context.as_of) == 5
+        assert story.deliver().sent == 0
+        assert story.right()
+
+
 @CLASSES
 def test_who_leaves_while_the_addition_is_in_doubt_is_removed(scene: Make, kind: Idempotency) -> None:
     with scene(kind) as story:
