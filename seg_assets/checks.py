@@ -6,14 +6,13 @@ https://docs.dagster.io/guides/test/asset-checks. Blocking checks guard contract
 from collections.abc import Iterator
 
 import dagster as dg
-import ibis
 
 from seg_assets.assets.activation import activation_keys
-from seg_assets.assets.segments import segments_of
-from seg_assets.graph import DestinationNode, Graph
+from seg_assets.delivery_checks import build_delivery_checks
+from seg_assets.graph import Graph
 from seg_assets.io_managers import table_shape
 from seg_assets.schema.quality import measure
-from seg_assets.schema.tables import PERSON_CONSENTS, QUARANTINE
+from seg_assets.schema.tables import QUARANTINE
 from seg_assets.schema.types import Table
 from seg_assets.segments.tables import HEALTH
 
@@ -32,7 +31,7 @@ def build_checks(graph: Graph) -> list[dg.AssetChecksDefinition]:
     keys = [key for key in graph.tables if key[0] != "activation"]
     delivered = [key for node in graph.destinations for key in activation_keys(node).values()]
     special = [_quarantine_share(graph), _stale_segments(graph)]
-    per_destination = [check for node in graph.destinations for check in (_consent(graph, node), _outcomes(graph, node))]
+    per_destination = [check for node in graph.destinations for check in build_delivery_checks(graph, node)]
     return [*(_contract(graph, key) for key in [*keys, *delivered]), *special, *per_destination]
 
 
@@ -80,42 +79,6 @@ def _stale_segments(graph: Graph) -> dg.AssetChecksDefinition:
         return _warning(None, None, not stale, {"stale": dg.MetadataValue.json({row["segment"]: row["error"] for row in stale})})
 
     return all_fresh
-
-
-def _consent(graph: Graph, node: DestinationNode) -> dg.AssetChecksDefinition:
-    key = activation_keys(node)["plan"]
-
-    @dg.asset_check(
-        asset=graph.asset_key(key),
-        name="consent",
-        blocking=True,
-        additional_deps=[graph.asset_key(PERSON_CONSENTS.key)],
-        description="Nobody is added or updated without having granted every purpose the segment needs.",
-    )
-    def consent() -> dg.AssetCheckResult:
-        planned, consents = graph.lake.read(key), graph.lake.read(PERSON_CONSENTS.key)
-        sent = planned.filter(planned.blocked.isnull(), planned["op"].isin(["add", "update"]))
-        granted = consents.filter(consents.granted)
-        needs = [(name, purpose) for name, segment in segments_of(graph).segments.items() for purpose in segment.needs]
-        wrong = 0
-        for name, purpose in needs:
-            allowed = granted.filter(granted.purpose == purpose)
-            wrong += int(sent.filter(sent.audience == name).anti_join(allowed, "person_id").count().execute())
-        return dg.AssetCheckResult(passed=wrong == 0, metadata={"without_consent": wrong, "checked": int(sent.count().execute())})
-
-    return consent
-
-
-def _outcomes(graph: Graph, node: DestinationNode) -> dg.AssetChecksDefinition:
-    key = activation_keys(node)["receipts"]
-
-    @dg.asset_check(asset=graph.asset_key(key), name="outcomes", description="Nothing is in doubt, nothing was rejected.")
-    def outcomes() -> dg.AssetCheckResult:
-        receipts = graph.lake.read(key)
-        counts = {r["state"]: r["n"] for r in receipts.group_by("state").aggregate(n=ibis._.count()).to_pyarrow().to_pylist()}
-        return _warning(None, None, not set(counts) - {"acked", "superseded"}, {"states": dg.MetadataValue.json(counts)})
-
-    return outcomes
 
 
 def _wrong_columns(graph: Graph, key: tuple[str, ...], table: Table) -> dict[str, str]:

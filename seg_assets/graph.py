@@ -185,6 +185,10 @@ class Graph:
             raise ProjectError(f"destination {name}: {node.error}", place=self.project.place("destinations", name))
         return node.connector(node.connector.config_model.model_validate(self._with_secrets(node.config.config)))  # type: ignore[call-arg]
 
+    def secret_text(self, text: str) -> str:
+        """A text with what `${NAME}` in it stands for: never log it."""
+        return self._with_secrets({"": text})[""]
+
     def _with_secrets(self, config: Mapping[str, Any]) -> dict[str, Any]:
         """Settings with what `${NAME}` stands for; plug-ins are asked before the environment."""
 

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
+from seg_assets.project.alerts import Alert
 from seg_assets.project.base import ColumnMapping, Model, Settings, Sql, references_are_well_formed
 from seg_assets.project.destinations import Destination, Limit
 from seg_assets.project.values import (
@@ -227,6 +228,7 @@ class ProjectConfig(Model):
     pressure: Limit | None = Field(
         default=None, description="How often a person may enter an audience at all destinations together: further additions are put off."
     )
+    alerts: dict[Slug, Alert] = Field(default={}, repr=False, description="Who is told when a delivery needs looking at, by name.")
     identity: Identity = Field(default=Identity(), description="How records become persons.")
     scoring: Scoring = Field(default=Scoring(), description="Scores per person.")
     clustering: Clustering = Field(default=Clustering(), description="Clusters and personas.")
