@@ -10,6 +10,7 @@ import dagster as dg
 from connectors.registry import Registry
 from seg_assets.assets.activation import build_activation_assets
 from seg_assets.assets.clusters import build_cluster_assets
+from seg_assets.assets.enriched import build_enriched_assets
 from seg_assets.assets.identity import build_identity_assets
 from seg_assets.assets.ops import build_ops_assets
 from seg_assets.assets.profiles import build_profile_assets
@@ -57,6 +58,7 @@ def definitions_of(graph: Graph, *, automation: bool = True, executor: dg.Execut
         assets=[
             *build_raw_assets(graph),
             *build_unified_assets(graph),
+            *build_enriched_assets(graph),
             *build_identity_assets(graph),
             *build_profile_assets(graph),
             *build_score_assets(graph),

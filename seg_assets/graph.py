@@ -19,15 +19,18 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 from pydantic import BaseModel, ValidationError
 
+from connectors.consent_source import as_source
 from connectors.errors import ConnectorError
 from connectors.registry import Registry, load_registry
-from connectors.types import Capability, Context, Destination, ObjectDef, Source, StreamDef
+from connectors.types import Capability, Context, Destination, Enricher, Landing, ObjectDef, Source, StreamDef
+from seg_assets.enrichment import ANSWERS, MATCHED
 from seg_assets.errors import ProjectError, SegError
 from seg_assets.lake import Lake
 from seg_assets.profiles.activity import activity_table
 from seg_assets.profiles.profiles import profiles_table
 from seg_assets.project.base import ColumnMapping
 from seg_assets.project.destinations import Destination as DestinationConfig
+from seg_assets.project.enrichers import Enricher as EnricherConfig
 from seg_assets.project.explain import explain
 from seg_assets.project.load import Project
 from seg_assets.project.models import Connection, Stream
@@ -54,16 +57,18 @@ class StreamSource:
         connection: its connection's name.
         definition: what the connector says of it.
         mapping: how it becomes canonical; None when it is only kept.
+        layer: "raw", or "enriched" for what an enricher tells.
     """
 
     connection: str
     definition: StreamDef
     mapping: StreamMapping | None
+    layer: str = "raw"
 
     @property
-    def key(self) -> tuple[str, str, str]:
-        """Key of the raw table in the lake."""
-        return ("raw", self.connection, self.definition.name)
+    def key(self) -> tuple[str, ...]:
+        """Key of its table in the lake."""
+        return (self.layer, self.connection, self.definition.name) if self.layer == "raw" else (self.layer, self.connection)
 
 
 @dataclass(frozen=True)
@@ -75,6 +80,31 @@ class ConnectionNode:
     connector: type[Source] | None
     streams: tuple[StreamSource, ...]
     error: str | None = None
+
+
+@dataclass(frozen=True)
+class EnricherNode:
+    """An enricher as the graph sees it; `error` as for connections."""
+
+    name: str
+    config: EnricherConfig
+    connector: type[Enricher] | None
+    error: str | None = None
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """Key of its answers in the lake."""
+        return ("enriched", self.name)
+
+    @property
+    def title(self) -> str:
+        return self.connector.meta.title if self.connector else self.config.connector
+
+    @property
+    def stream(self) -> StreamSource:
+        """Its answers as a part of unified/enrichments."""
+        answers = StreamDef("answers", f"What {self.title} told about persons.", "enrichments", ANSWERS, Landing.APPEND)
+        return StreamSource(self.name, answers, StreamMapping(source=self.name, to="enrichments", where=MATCHED), layer="enriched")
 
 
 @dataclass(frozen=True)
@@ -159,9 +189,25 @@ class Graph:
     def destinations(self) -> tuple[DestinationNode, ...]:
         return tuple(self._destination(name, config) for name, config in sorted(self.project.config.destinations.items()))
 
+    @cached_property
+    def enrichers(self) -> tuple[EnricherNode, ...]:
+        return tuple(self._enricher(name, config) for name, config in sorted(self.project.config.enrichers.items()))
+
     def streams_to(self, table: str) -> list[StreamSource]:
         """Streams mapped onto a canonical table."""
-        return [s for c in self.connections for s in c.streams if s.mapping and s.mapping.to == table]
+        streams = [*(s for c in self.connections for s in c.streams), *(e.stream for e in self.enrichers)]
+        return [s for s in streams if s.mapping and s.mapping.to == table]
+
+    def enricher(self, name: str) -> Enricher:
+        """The configured connector of an enricher, secrets resolved.
+
+        Raises:
+            ProjectError: the enricher can't be used.
+        """
+        node = next(e for e in self.enrichers if e.name == name)
+        if node.connector is None or node.error:
+            raise ProjectError(f"enricher {name}: {node.error}", place=self.project.place("enrichers", name))
+        return node.connector(node.connector.config_model.model_validate(self._with_secrets(node.config.config)))  # type: ignore[call-arg]
 
     def source(self, name: str) -> Source:
         """The configured connector of a connection, secrets resolved.
@@ -212,7 +258,7 @@ class Graph:
     def _connection(self, name: str, config: Connection) -> ConnectionNode:
         connector = None
         try:
-            connector = self.registry.source(config.connector)
+            connector = self._source_class(config.connector)
             settings = connector.config_model.model_validate(_placeholders(config.config))
             with self.context(datetime.fromisoformat("1970-01-01T00:00:00+00:00")) as context:
                 definitions = connector(settings).streams(context)  # type: ignore[call-arg]
@@ -225,6 +271,23 @@ class Graph:
             declared = tuple(StreamSource(name, StreamDef(s), None) for s in config.streams) or (StreamSource(name, StreamDef("unavailable"), None),)
             return ConnectionNode(name, config, None, declared, reason)
         return ConnectionNode(name, config, connector, tuple(s for s in streams if s))
+
+    def _source_class(self, connector: str) -> type[Source]:
+        """A source, or a consent provider that is read as one."""
+        if connector not in self.registry.sources and connector in self.registry.consent_providers:
+            return as_source(self.registry.consent_provider(connector))
+        return self.registry.source(connector)
+
+    def _enricher(self, name: str, config: EnricherConfig) -> EnricherNode:
+        connector = None
+        try:
+            connector = self.registry.enricher(config.connector)
+            offered = [f.name for f in connector(connector.config_model.model_validate(_placeholders(config.config))).fields()]  # type: ignore[call-arg]
+            if unknown := sorted(set(config.fields) - set(offered)):
+                raise SegError(f"no field {', '.join(unknown)}", hint=f"it has {', '.join(offered)}")
+        except Exception as error:  # as above
+            return EnricherNode(name, config, None, _reason(error, connector and connector.config_model))
+        return EnricherNode(name, config, connector)
 
     def _stream(self, connection: str, definition: StreamDef, config: Stream | None) -> StreamSource | None:
         if config and config.ignore:

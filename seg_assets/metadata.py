@@ -11,6 +11,7 @@ from typing import Any
 
 import dagster as dg
 
+from connectors.types import Cost
 from seg_assets import __version__
 from seg_assets.graph import Graph
 from seg_assets.lineage import lineage, origins_of
@@ -23,6 +24,7 @@ OWNERS = ["team:audiences"]
 
 FRESHNESS = {
     "raw": timedelta(hours=36),
+    "enriched": timedelta(days=8),
     "unified": timedelta(hours=36),
     "identity": timedelta(hours=36),
     "profiles": timedelta(hours=36),
@@ -94,6 +96,13 @@ def asset_arguments(
         "io_manager_key": graph.io_manager_key,
         "automation_condition": dg.AutomationCondition.eager() & dg.AutomationCondition.all_deps_blocking_checks_passed(),
     }
+
+
+def cost_metadata(cost: Cost) -> dict[str, Any]:
+    """What calls to a vendor have cost; nothing where none were made."""
+    if not cost.calls:
+        return {}
+    return {"calls": cost.calls, "seconds_waited": round(cost.waited, 3), "bytes_sent": cost.sent, "bytes_received": cost.received}
 
 
 def code_version(*code: Callable[..., Any] | str) -> str:

@@ -13,7 +13,7 @@
 | `redact` | keeping secrets and persons out of texts |
 """
 
-from connectors.http.api import Api, Cost, Reply
+from connectors.http.api import Api, Reply
 from connectors.http.delivery import Row, as_outcome, check_object, check_reply, deliver_rows, deliver_turns
 from connectors.http.rules import Action
 from connectors.http.spec import HttpSpec, load_spec
@@ -21,7 +21,6 @@ from connectors.http.spec import HttpSpec, load_spec
 __all__ = [
     "Action",
     "Api",
-    "Cost",
     "HttpSpec",
     "Reply",
     "Row",

@@ -28,7 +28,7 @@ from connectors.http.rules import Action, RowAnswer, judge, row_answers
 from connectors.http.spec import BudgetSpec, Endpoint, HttpSpec, WindowSpec
 from connectors.http.tokens import Token, TokenStore
 from connectors.http.waits import asked_wait, backoff
-from connectors.types import Context
+from connectors.types import Context, Cost
 
 
 @dataclass(frozen=True)
@@ -63,16 +63,6 @@ class Reply:
     def rows(self) -> Iterator[RowAnswer]:
         """What the answer says of single rows."""
         return row_answers(self.answer, self.endpoint.rows) if self.answer and self.endpoint else iter(())
-
-
-@dataclass
-class Cost:
-    """What calls have cost so far: exchanges, seconds waited, bytes out and in."""
-
-    calls: int = 0
-    waited: float = 0.0
-    sent: int = 0
-    received: int = 0
 
 
 @dataclass(frozen=True)
@@ -244,7 +234,7 @@ class Api:
                 reply = Reply(found.action, found.reason, answer, maybe_applied=found.maybe_applied, wait=found.wait)
                 self._learn(request, answer, budgets, context.clock.now())
         budgets.answered([window for _, window in self._windows(request)], request.endpoint.weight, now, context.clock.now())
-        self._count(request, reply)
+        self._pay(context, calls=1, sent=len(request.body or b""), received=len((reply.answer and reply.answer.body) or b""))
         context.log.debug("%s %s: %s %s", request.endpoint.method, request.endpoint.path, reply.action.value, reply.reason)
         return replace(reply, endpoint=request.endpoint)
 
@@ -263,8 +253,7 @@ class Api:
         late = context.deadline is not None and context.clock.now() + wait > context.deadline.timestamp()
         if late or wait > self.spec.retry.patience:
             return False
-        with self._lock:
-            self.cost.waited += wait
+        self._pay(context, waited=wait)
         context.clock.sleep(wait)
         return True
 
@@ -338,11 +327,9 @@ class Api:
                 weakref.finalize(self, context.log.removeFilter, self._redactor)
             return self._opened[home]
 
-    def _count(self, request: _Request, reply: Reply) -> None:
-        with self._lock:
-            self.cost.calls += 1
-            self.cost.sent += len(request.body or b"")
-            self.cost.received += len((reply.answer and reply.answer.body) or b"")
+    def _pay(self, context: Context, **cost: Any) -> None:
+        self.cost.add(**cost)
+        context.cost.add(**cost)
 
 
 def _json(value: Any) -> bytes:

@@ -53,7 +53,7 @@ class SalesforceSource:
     def streams(self, context: Context) -> Sequence[StreamDef]:
         pii = {name: PiiClass.IDENTIFIER if name in IDENTIFIERS else PiiClass.PERSONAL for name in self._config.fields}
         about = "Contacts as Salesforce holds them; a line per change, deletions too."
-        return [StreamDef("contacts", about, None, self._schema, Landing.APPEND, keys=("id",), cursor="updated_at", pii=pii)]
+        return [StreamDef("contacts", about, None, self._schema, Landing.APPEND, keys=("id",), cursor="updated_at", deleted="is_deleted", pii=pii)]
 
     def watermark(self, stream: str, context: Context) -> str:
         newest = f"SELECT SystemModstamp FROM Contact WHERE SystemModstamp <= {self._until(context)} ORDER BY SystemModstamp DESC LIMIT 1"

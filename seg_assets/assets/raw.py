@@ -6,10 +6,16 @@ import pyarrow as pa
 from seg_assets.as_of import run_as_of
 from seg_assets.errors import ProjectError
 from seg_assets.graph import ConnectionNode, Graph, StreamSource
-from seg_assets.lake import land
-from seg_assets.lake.landing import LOADED_AT, SLICE, landed_cursor
-from seg_assets.metadata import OWNERS, Assets, asset_arguments
+from seg_assets.lake import Landed, land
+from seg_assets.lake.drift import Drift
+from seg_assets.lake.landing import LOADED_AT, SLICE, landed_cursor, rejects_key
+from seg_assets.metadata import OWNERS, Assets, asset_arguments, cost_metadata
 
+CHECKS = {
+    "whole_slices": "Every slice (file, day, page) could be read; those that could not are named.",
+    "same_columns": "The stream has the columns it had before.",
+}
+SHOWN = 20
 WATERMARK = "watermark"
 """Metadata entry that says how far a source had come."""
 
@@ -50,7 +56,12 @@ def _raw(graph: Graph, node: ConnectionNode, stream: StreamSource) -> Assets:
         arguments["metadata"]["dagster/column_schema"] = _columns(stream.definition.schema)
     arguments["freshness_policy"] = dg.FreshnessPolicy.time_window(fail_window=node.config.freshness)
 
-    @dg.asset(**arguments, deps=[graph.asset_key(source_key(stream))], pool=f"{node.config.connector}_{node.name}".replace("-", "_"))
+    @dg.asset(
+        **arguments,
+        deps=[graph.asset_key(source_key(stream))],
+        pool=f"{node.config.connector}_{node.name}".replace("-", "_"),
+        check_specs=[dg.AssetCheckSpec(name, asset=graph.asset_key(stream.key), description=text) for name, text in CHECKS.items()],
+    )
     def raw(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
         return _landed(context, graph, node, stream)
 
@@ -72,6 +83,9 @@ def _landed(context: dg.AssetExecutionContext, graph: Graph, node: ConnectionNod
             landing=stream.definition.landing,
             loaded_at=as_of,
             facts={"as_of": as_of.isoformat(), "run_id": context.run.run_id},
+            drift=Drift(node.config.drift),
+            declared=stream.definition.schema,
+            on_commit=lambda done: context.log.info(f"{done.rows:,} rows so far, {connector_context.cost.calls:,} calls"),
         )
     commit = graph.lake.commit(stream.key)
     columns = graph.lake.schema(stream.key)
@@ -85,8 +99,24 @@ def _landed(context: dg.AssetExecutionContext, graph: Graph, node: ConnectionNod
             "new_rows": landed.rows,
             "rejects": len(landed.rejects),
             WATERMARK: watermark,
-        }
+            **cost_metadata(connector_context.cost),
+        },
+        check_results=_checked(graph, node, stream, landed),
     )
+
+
+def _checked(graph: Graph, node: ConnectionNode, stream: StreamSource, landed: Landed) -> list[dg.AssetCheckResult]:
+    rejects = graph.lake.read(rejects_key(stream.key)).to_pyarrow().to_pylist() if graph.lake.exists(rejects_key(stream.key)) else []
+    lost = [{"slice": r["slice"], "reason": r["reason"]} for r in rejects if not r["position"]]
+    drift = {"policy": node.config.drift, "differences": dg.MetadataValue.json(list(landed.drift))}
+    return [
+        _warning("whole_slices", not lost, {"slices_not_read": dg.MetadataValue.json(lost[:SHOWN]), "count": len(lost), "rejects": len(rejects)}),
+        _warning("same_columns", not landed.drift, drift),
+    ]
+
+
+def _warning(name: str, passed: bool, metadata: dict) -> dg.AssetCheckResult:
+    return dg.AssetCheckResult(check_name=name, passed=passed, severity=dg.AssetCheckSeverity.WARN, metadata=metadata)
 
 
 def _columns(schema: pa.Schema) -> dg.TableSchema:

@@ -14,6 +14,7 @@ from seg_assets.metadata import Assets, asset_arguments
 from seg_assets.schema.tables import QUARANTINE, UNIFIED
 from seg_assets.schema.types import Table
 from seg_assets.unify import FromColumn, unify
+from seg_assets.unify.deleted import without_deleted
 
 
 def build_unified_assets(graph: Graph) -> Assets:
@@ -28,7 +29,9 @@ def _unified(graph: Graph, table: Table) -> Assets:
 
     @dg.asset(**arguments, deps=[graph.asset_key(k) for k in [*(s.key for s in graph.streams_to(table.key[1])), *broken]])
     def unified(context: dg.AssetExecutionContext) -> dg.MaterializeResult[ir.Table]:
-        streams = [(graph.lake.read(s.key, row_number=ROW), s.mapping) for s in graph.streams_to(table.key[1]) if s.mapping]
+        streams = [
+            (without_deleted(graph.lake.read(s.key, row_number=ROW), s.definition), s.mapping) for s in graph.streams_to(table.key[1]) if s.mapping
+        ]
         rows, problems = unify(streams, table, graph.project.taxonomy, graph.conventions)
         facts = {"as_of": run_as_of(context, graph).isoformat(), "run_id": context.run.run_id, "code_version": arguments["code_version"]}
         graph.lake.write(_problems_key(table), problems, order_by=QUARANTINE.primary_key, facts=facts)

@@ -37,7 +37,7 @@ class _Thing:
 @PROJECT_OPTION
 @JSON_OPTION
 def check(names: tuple[str, ...], project_dir: Path | None, as_json: bool) -> None:
-    """Ask connections and destinations whether they work: address, credentials, permissions. Changes nothing. Default: all of the project."""
+    """Ask connections, enrichers and destinations whether they work: address, credentials, permissions. Changes nothing. Default: all of the project."""
     from connectors.errors import ConnectorError
 
     graph = _graph(project_dir)
@@ -60,7 +60,7 @@ def check(names: tuple[str, ...], project_dir: Path | None, as_json: bool) -> No
 @PROJECT_OPTION
 @JSON_OPTION
 def discover(name: str, project_dir: Path | None, as_json: bool) -> None:
-    """Show what a connection or destination NAME offers: columns of streams, objects and their limits, fields, purposes."""
+    """Show what a connection, enricher or destination NAME offers: columns of streams, objects and their limits, fields."""
     graph = _graph(project_dir)
     with _context(graph) as context:
         rows = _offered(_thing(graph, name), context)
@@ -99,16 +99,19 @@ def _graph(project_dir: Path | None) -> Graph:
 
 
 def _all_names(graph: Graph) -> list[str]:
-    return list(dict.fromkeys([*sorted(graph.project.config.connections), *sorted(graph.project.config.destinations)]))
+    config = graph.project.config
+    return list(dict.fromkeys([*sorted(config.connections), *sorted(config.enrichers), *sorted(config.destinations)]))
 
 
 def _thing(graph: Graph, name: str) -> _Thing:
     config = graph.project.config
     if name in config.connections:
         return _Thing(name, "source", config.connections[name].connector, graph.source(name))
+    if name in config.enrichers:
+        return _Thing(name, "enricher", config.enrichers[name].connector, graph.enricher(name))
     if name in config.destinations:
         return _Thing(name, "destination", config.destinations[name].connector, graph.destination(name))
-    raise ProjectError(f"the project has no connection or destination {name!r}", hint=f"it has {', '.join(_all_names(graph)) or 'none'}")
+    raise ProjectError(f"the project has no connection, enricher or destination {name!r}", hint=f"it has {', '.join(_all_names(graph)) or 'none'}")
 
 
 @contextmanager
@@ -120,7 +123,7 @@ def _context(graph: Graph) -> Iterator[Context]:
 
 def _checked(thing: _Thing, context: Context) -> str:
     """What was found to work, in words."""
-    from connectors.types import Checks, Subject
+    from connectors.types import Checks
 
     if isinstance(thing.made, Checks):
         thing.made.check(context)
@@ -128,9 +131,6 @@ def _checked(thing: _Thing, context: Context) -> str:
     if thing.kind == "source":
         marks = {one.name: thing.made.watermark(one.name, context) for one in thing.made.streams(context)}
         return f"answers; newest of {', '.join(f'{name}: {mark:.60}' for name, mark in marks.items())}"
-    if thing.kind == "consent provider":
-        thing.made.decide([Subject("nobody", {"email": "nobody@example.invalid"})], next(iter(thing.made.purposes(context))), context)
-        return "answers, and lets us in"
     return "settings are valid; the vendor has no call that changes nothing, so it was not asked"
 
 
@@ -150,9 +150,7 @@ def _offered(thing: _Thing, context: Context) -> list[dict[str, Any]]:
             }
             for one in thing.made.objects()
         ]
-    if thing.kind == "enricher":
-        return [{"field": one.name, "personal": one.pii.value, "about": one.description} for one in thing.made.fields()]
-    return [{"purpose": one} for one in thing.made.purposes(context)]
+    return [{"field": one.name, "personal": one.pii.value, "about": one.description} for one in thing.made.fields()]
 
 
 def _columns(source: Any, stream: StreamDef, context: Context) -> list[dict[str, Any]]:

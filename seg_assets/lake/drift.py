@@ -68,7 +68,7 @@ def split(page: Page, known: pa.Schema, policy: Drift) -> Iterator[Split]:
         yield Split(page)
         return
     if policy is Drift.FREEZE:
-        raise SchemaDriftError(f"slice {page.slice}: {'; '.join(found)}", hint="map it and set `schema: evolve`, or have the source mended")
+        raise SchemaDriftError(f"slice {page.slice}: {'; '.join(found)}", hint="map it and set `drift: evolve`, or have the source mended")
     for rows in tables_of(page):
         misfit = _misfits(rows, known)
         aside = rows.filter(pa.array(misfit, pa.bool_()))

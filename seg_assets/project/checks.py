@@ -9,6 +9,7 @@ from typing import Any
 from seg_assets.documents import Steps
 from seg_assets.project import names
 from seg_assets.project.destinations import Destination
+from seg_assets.project.enrichers import Enricher
 from seg_assets.project.explain import Problem
 from seg_assets.project.models import ProjectConfig, Stream
 from seg_assets.project.sql import check_scalar
@@ -27,6 +28,8 @@ def config_problems(config: ProjectConfig, taxonomy: Taxonomy) -> Iterator[Probl
     for name, connection in config.connections.items():
         for stream, mapping in connection.streams.items():
             yield from _stream(("connections", name, "streams", stream), mapping, taxonomy)
+    for name, enricher in config.enrichers.items():
+        yield from _enricher(("enrichers", name), enricher, config, taxonomy)
     for name, destination in config.destinations.items():
         yield from _destination(("destinations", name), destination, taxonomy)
     for event in config.scoring.engagement.weights:
@@ -71,6 +74,14 @@ def _stream(at: Steps, stream: Stream, taxonomy: Taxonomy) -> Iterator[Problem]:
         yield Problem((*at, "columns"), f"{stream.to} need {', '.join(missing)}; name a column for each, a value, or an expression in sql")
     if not set(names.identifier_names()) & set(stream.columns):
         yield Problem((*at, "columns"), f"nothing says whose rows these are; map at least one of {', '.join(names.identifier_names())}")
+
+
+def _enricher(at: Steps, enricher: Enricher, config: ProjectConfig, taxonomy: Taxonomy) -> Iterator[Problem]:
+    if at[-1] in config.connections:
+        yield Problem(at, f"{at[-1]!r} is a connection already; choose another name")
+    yield from _unknown((*at, "purpose"), enricher.purpose, taxonomy.purposes, "purpose")
+    for field, attribute in enricher.fields.items():
+        yield from _unknown((*at, "fields", field), attribute, taxonomy.attributes, "attribute")
 
 
 def _destination(at: Steps, destination: Destination, taxonomy: Taxonomy) -> Iterator[Problem]:

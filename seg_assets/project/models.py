@@ -10,6 +10,7 @@ from pydantic import AfterValidator, Field, model_validator
 from seg_assets.project.alerts import Alert
 from seg_assets.project.base import ColumnMapping, Model, Settings, Sql, references_are_well_formed
 from seg_assets.project.destinations import Destination, Limit
+from seg_assets.project.enrichers import Enricher
 from seg_assets.project.values import (
     Country,
     Cron,
@@ -73,6 +74,9 @@ class Connection(Model):
     )
     streams: dict[str, Stream] = Field(
         default={}, description="Mapping per stream. A stream whose connector already uses canonical names needs none."
+    )
+    drift: Literal["evolve", "freeze", "quarantine"] = Field(
+        default="evolve", description="When a stream delivers other columns than before: take them, stop reading, or set such rows aside."
     )
     freshness: Duration = Field(default=parse_duration("24h"), description="How old its newest data may be before it counts as stale.")
     poll: Duration = Field(default=parse_duration("1m"), description="How often its sensor looks for something new.")
@@ -224,6 +228,7 @@ class ProjectConfig(Model):
     )
     calendar: TimeZone = Field(default="UTC", description="IANA time zone of schedules and calendar windows.")
     connections: dict[Slug, Connection] = Field(default={}, description="Where data comes from, by name.")
+    enrichers: dict[Slug, Enricher] = Field(default={}, description="Who tells more about persons, by name.")
     destinations: dict[Slug, Destination] = Field(default={}, description="Where audiences go, by name.")
     pressure: Limit | None = Field(
         default=None, description="How often a person may enter an audience at all destinations together: further additions are put off."
