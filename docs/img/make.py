@@ -21,7 +21,7 @@ PICTURES = {
     "segments_memberships_sizes": "segments",
     "clusters_assignments_map": "clusters",
     "clusters_personas_traits": "personas",
-    "activation_crm_members_delivery_funnel": "delivery",
+    "activation_hubspot_members_delivery_funnel": "delivery",
 }
 """Name in the demo's report to name here."""
 LINEAGE = "assets/segments/memberships?view=lineage&lineageScope=neighbors"

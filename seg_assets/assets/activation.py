@@ -1,5 +1,6 @@
 """activation/<destination>/<object>/*: what a delivery will do, what it did, and every receipt."""
 
+from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -78,7 +79,8 @@ def _destination(graph: Graph, node: DestinationNode) -> Assets:
 
     @dg.asset(**asset_arguments(graph, keys["receipts"], RECEIPTS, kinds=kinds, code=[deliver], tags=tags), deps=[graph.asset_key(keys["delivery"])])
     def activation_receipts() -> dg.MaterializeResult[ir.Table]:
-        return dg.MaterializeResult(value=_receipts(graph, node))
+        receipts = _receipts(graph, node)
+        return dg.MaterializeResult(value=receipts, metadata=_receipt_metadata(receipts))
 
     return [activation_plan, activation_delivery, activation_receipts]
 
@@ -96,14 +98,26 @@ def _delivered(context: dg.AssetExecutionContext, graph: Graph, node: Destinatio
     rows = _outgoing(planning, planned, now, ledger)
     with graph.context(as_of) as connector_context:
         held = gate(planned, now, lambda: datetime.fromtimestamp(connector_context.clock.now(), UTC), _quiet(planning))
-        result = deliver(rows, with_leave(graph.destination(name), _leave(planned, now)), target, ledger, connector_context, gate=held)
+        clock = connector_context.clock
+        began, points = clock.now(), list[tuple[float, int]]()
+        result = deliver(
+            rows,
+            with_leave(graph.destination(name), _leave(planned, now)),
+            target,
+            ledger,
+            connector_context,
+            gate=held,
+            on_progress=lambda done: points.append((clock.now() - began, done.sent)),
+        )
+    metadata = _delivery_metadata(result, planned, points)
     context.log.info(f"{name}: {result.sent:,} operations, {dict(result.verdicts)}")
     unanswered = sum(result.verdicts.get(verdict, 0) for verdict in UNANSWERED)
     if result.stopped or unanswered:
+        context.log_event(dg.AssetObservation(graph.asset_key(activation_keys(node)["delivery"]), metadata=metadata))
         why = result.stopped or f"{unanswered:,} operations are not acknowledged: {', '.join(result.reasons)}"
         raise DeliveryError(f"destination {name}: {why}", hint="nothing is lost: the next delivery sends the rest")
     receipts = _receipts(graph, node)
-    return dg.MaterializeResult(value=receipts.filter(receipts.at == ibis.literal(as_of)), metadata=_delivery_metadata(result, planned))
+    return dg.MaterializeResult(value=receipts.filter(receipts.at == ibis.literal(as_of)), metadata=metadata)
 
 
 def _outgoing(planning: Planning, planned: ir.Table, now: ir.Table, ledger: "Ledger") -> Iterator[pa.RecordBatch]:
@@ -155,8 +169,24 @@ def _plan_metadata(counts: list[dict]) -> dict[str, Any]:
     }
 
 
-def _delivery_metadata(result: Delivered, planned: ir.Table) -> dict[str, Any]:
+def _receipt_metadata(receipts: ir.Table) -> dict[str, Any]:
     from seg_assets.report.canvas import as_markdown
+    from seg_assets.report.deliveries import SHADES, delivery_errors
+
+    counts = receipts.group_by("state", reason=receipts.reason.fill_null("")).aggregate(n=receipts.count()).to_pyarrow().to_pylist()
+    states = Counter[str]()
+    for row in counts:
+        states[row["state"]] += row["n"]
+    reasons = {(row["state"], row["reason"]): row["n"] for row in counts if row["state"] in SHADES}
+    return {
+        "states": dg.MetadataValue.json(dict(sorted(states.items()))),
+        "errors": dg.MetadataValue.md(as_markdown(delivery_errors(reasons), "Errors")),
+    }
+
+
+def _delivery_metadata(result: Delivered, planned: ir.Table, points: list[tuple[float, int]]) -> dict[str, Any]:
+    from seg_assets.report.canvas import as_markdown
+    from seg_assets.report.deliveries import delivery_throughput
     from seg_assets.report.flows import delivery_funnel
 
     figures = planned.aggregate(planned=planned.count(), blocked=planned.blocked.notnull().sum()).to_pyarrow().to_pylist()[0]
@@ -165,6 +195,7 @@ def _delivery_metadata(result: Delivered, planned: ir.Table) -> dict[str, Any]:
     counts["pending"] = counts["planned"] - counts["blocked"] - counts["acked"] - counts["rejected"]
     return {
         "funnel": dg.MetadataValue.md(as_markdown(delivery_funnel(counts), "Delivery")),
+        "throughput": dg.MetadataValue.md(as_markdown(delivery_throughput(points), "Throughput")),
         "dry_run": False,
         "sent": result.sent,
         **{v.value: result.verdicts.get(v.value, 0) for v in Verdict},

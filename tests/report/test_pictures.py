@@ -18,6 +18,7 @@ from seg_assets.clustering.model import ClusteringConfig, fit
 from seg_assets.clustering.projection import cluster_map as project
 from seg_assets.report.canvas import as_markdown
 from seg_assets.report.clusters import cluster_map, persona_profiles, silhouette_by_k
+from seg_assets.report.deliveries import delivery_errors, delivery_throughput
 from seg_assets.report.flows import delivery_funnel, record_counts, records_per_person, shopping_funnel, shopping_stages
 from seg_assets.report.scores import engagement_distribution, engagement_histogram, rfm_counts, rfm_heat_map
 from seg_assets.report.segments import segment_overlap_matrix, segment_overlaps, segment_sizes
@@ -31,6 +32,11 @@ def table(rows: list[dict]) -> ibis.Table:
     return ibis.memtable(pa.Table.from_pylist(rows))
 
 
+ERRORS = [
+    (("rejected", "a field is no property of contacts in this account"), 340),
+    (("retry_wait", "http 503"), 120),
+    *((("gated", f"quiet hours in zone {n}"), 10) for n in range(9)),
+]
 HISTOGRAM = [
     {"step": None, "engagement_label": "Lurker", "persons": 40},
     {"step": -12, "engagement_label": "Lurker", "persons": 9},
@@ -78,6 +84,8 @@ PICTURES = {
     "overlap": lambda shuffled: segment_overlap_matrix(pa.Table.from_pylist(shuffled(OVERLAPS)), {row["segment"]: row["title"] for row in HEALTH}),
     "funnel": lambda _: shopping_funnel({"viewed": 900, "added": 300, "checkout": 200, "ordered": 120}),
     "delivery": lambda _: delivery_funnel(DELIVERY),
+    "throughput": lambda _: delivery_throughput([(0.4, 900), (1.0, 1900), (2.9, 4100)]),
+    "errors": lambda shuffled: delivery_errors(dict(shuffled(ERRORS))),
     "records": lambda shuffled: records_per_person(pa.Table.from_pylist(shuffled(RECORDS))),
 }
 
@@ -129,6 +137,8 @@ def test_the_same_input_gives_the_same_bytes_whatever_the_row_order_and_the_user
         lambda: shopping_funnel(dict.fromkeys(("viewed", "added", "checkout", "ordered"), 0)),
         lambda: shopping_funnel({"viewed": 5, "added": 0, "checkout": 0, "ordered": 0}),
         lambda: delivery_funnel(dict.fromkeys(DELIVERY, 0)),
+        lambda: delivery_throughput([]),
+        lambda: delivery_errors({}),
         lambda: delivery_funnel(DELIVERY | {"blocked": 100, "acked": 0, "rejected": 0, "pending": 0}),
         lambda: records_per_person(pa.Table.from_pylist(RECORDS[:1])),
     ],
