@@ -44,6 +44,10 @@ class Known:
     not_before: float | None
     job: str | None
     version: str | None
+    generation: int
+    held: bool = False
+    """Whether the destination acknowledged to hold the person."""
+    held_generation: int = 0
 
 
 class Claim:
@@ -86,7 +90,7 @@ class Claim:
         again = wanted & OPS.c.state.in_(["superseded", "expired"])
         with self._writing() as connection:
             connection.execute(self._store.insert(OPS).from_select([*COLUMNS, *constant], planned).on_conflict_do_nothing())
-            found = {row.op_id: Known(*row) for row in connection.execute(sa.select(*_known()).where(wanted))}
+            found = {row.op_id: Known(*row) for row in connection.execute(_with_held().where(wanted))}
             revived = [known for known in found.values() if known.state in {"superseded", "expired"}]
             if revived:
                 connection.execute(sa.update(OPS).where(again).values(state="planned", reason=None, token=self.token))
@@ -276,7 +280,14 @@ def unsettled(target: Any, *columns: sa.ColumnElement[Any]) -> sa.CompoundSelect
 
 
 def _known() -> list[sa.Column[Any]]:
-    return [OPS.c[name] for name in Known.__slots__]
+    return [OPS.c[name] for name in Known.__slots__ if name in OPS.c]
+
+
+def _with_held() -> sa.Select:
+    """What `Known` says of operations, and what is acknowledged of their persons."""
+    same = [COMMITTED.c[n] == OPS.c[n] for n in ("target", "audience", "person_id")]
+    held = COMMITTED.c.payload_hash.is_not(None), sa.func.coalesce(COMMITTED.c.generation, 0)
+    return sa.select(*_known(), *held).select_from(OPS.outerjoin(COMMITTED, sa.and_(*same)))
 
 
 def _doubt(verdict: Verdict, repeatable: bool) -> dict[str, bool]:

@@ -29,6 +29,8 @@ class Step(Enum):
     """It is as it should be; nothing to send."""
     REPLAN = auto()
     """The earlier operation in doubt took effect, and this one was planned for the case that it had not: the next plan has what is right."""
+    STALE = auto()
+    """It was planned upon something that has changed since: the next plan has what is right."""
     WAIT = auto()
     """The destination wants it later, or is still at work on a job that has to do with it."""
     STOP = auto()
@@ -65,6 +67,9 @@ class Rules:
         """
         if known.state == "acked" or (known.state == "rejected" and known.version == self.version):
             return Step.DONE
+        fits = {"add": not known.held, "update": known.held, "remove": known.held or doubt is not None}
+        if known.held_generation >= known.generation or not fits[op]:
+            return Step.STALE
         if known.state == "retry_wait" and known.not_before is not None and known.not_before > self.now:
             return Step.WAIT
         if doubt is None:
