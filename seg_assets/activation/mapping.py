@@ -60,6 +60,18 @@ def rendered(people: ir.Table, fields: Mapping[str, PayloadField], memberships: 
     return Rendered(rows.select("person_id", **values), {name: f"{VALUE}{name}" for name in fields})
 
 
+def failing(people: ir.Table, fields: Mapping[str, PayloadField], memberships: ir.Table) -> list[str]:
+    """Fields whose expressions fail on some person's values. The engine's own words would quote those values. Arguments as for `rendered`."""
+    found = []
+    for name, field in fields.items():
+        one = rendered(people, {name: field}, memberships)
+        try:
+            one.table.select(one.columns[name]).cast({one.columns[name]: "string"}).distinct().count().to_pyarrow()
+        except Exception:  # whatever the engine calls it
+            found.append(name)
+    return found
+
+
 def _value(rows: ir.Table, name: str, field: PayloadField) -> ir.Value:
     if field.column is not None:
         return rows[field.column]

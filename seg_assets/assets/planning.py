@@ -14,10 +14,10 @@ import pyarrow as pa
 
 from connectors.types import ObjectDef, Verdict
 from seg_assets.activation import Audience, Target, plan
-from seg_assets.activation.mapping import Rendered, reads, rendered
+from seg_assets.activation.mapping import Rendered, failing, reads, rendered
 from seg_assets.activation.personalisation import personalised
 from seg_assets.assets.segments import everything_known, segments_of
-from seg_assets.errors import ProjectError, SegError
+from seg_assets.errors import MappingError, ProjectError, SegError
 from seg_assets.graph import DestinationNode, Graph
 from seg_assets.identity import with_person
 from seg_assets.lake.functions import keyed_hash
@@ -92,8 +92,11 @@ class Planning:
     @cached_property
     def payload(self) -> Rendered:
         """What the destination is told about each person, in clear. Never keep it."""
-        everything = self.inputs.people.left_join(self.inputs.vault.select("person_id", *self._clear), "person_id").drop("person_id_right")
-        return rendered(everything, self.node.config.fields, self.inputs.memberships)
+        return rendered(self._everything, self.node.config.fields, self.inputs.memberships)
+
+    @property
+    def _everything(self) -> ir.Table:
+        return self.inputs.people.left_join(self.inputs.vault.select("person_id", *self._clear), "person_id").drop("person_id_right")
 
     @cached_property
     def target(self) -> Target:
@@ -116,7 +119,23 @@ class Planning:
         )
 
     def plan(self, *, resync: bool = False) -> ir.Table:
-        """Columns of `schema.tables.PLAN`; see `activation.plan`."""
+        """Columns of `schema.tables.PLAN`; see `activation.plan`.
+
+        Raises:
+            MappingError: a field can't be computed; it names the field and quotes no value.
+        """
+        import duckdb
+
+        try:
+            return self._plan(resync=resync)
+        except duckdb.Error:
+            wrong = failing(self._everything, self.node.config.fields, self.inputs.memberships)
+            if not wrong:
+                raise
+        place = self.graph.project.place("destinations", self.node.name, "fields", wrong[0])
+        raise MappingError(f"the field {wrong[0]!r} fails on some person's values", place=place, hint="try_cast(... as ...) gives no value instead")
+
+    def _plan(self, *, resync: bool) -> ir.Table:
         from seg_assets.activation.ledger import connector_version
 
         hashed = keyed_hash(self.graph.project.pseudonym_key)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from seg_assets.activation.mapping import reads, rendered
+from seg_assets.activation.mapping import failing, reads, rendered
 from seg_assets.activation.personalisation import personalised
 from seg_assets.errors import MappingError
 from seg_assets.project.destinations import PayloadField
@@ -83,3 +83,8 @@ def test_the_next_best_channel_is_allowed_and_answered_to(person: tuple[Any, ...
     consents = table({"person_id": "int64", "purpose": "string", "granted": "bool"}, [(1, purpose, True) for purpose in allowed])
     rows = personalised(table(CHANNELS, [(1, *person)]), consents)
     assert ENGINE.connection.to_pyarrow(rows)["next_best_channel"].to_pylist() == [channel]
+
+
+def test_a_field_of_the_wrong_type_is_named_and_no_value_is_quoted() -> None:
+    fields = {"n": PayloadField.model_validate({"sql": "cast(first_name as integer)"}), "ok": PayloadField.model_validate("orders")}
+    assert failing(table(PEOPLE, ROWS), fields, table({"person_id": "int64", "segment": "string"}, [])) == ["n"]

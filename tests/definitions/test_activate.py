@@ -149,3 +149,10 @@ def test_a_way_of_leaving_the_connector_does_not_know_is_refused(copy: Path, seg
     assert "can't erase a record (on_leave may be nothing, clear, remove)" in str(Graph.of(load_project(copy)).destinations[0].error)
     with pytest.raises(SegError, match="destination crm can't be used"):
         seg(copy, "plan", "crm")
+
+
+def test_a_field_that_fails_on_somebodys_values_is_named_with_its_place(copy: Path, seg: Seg) -> None:
+    edit(copy, "first_name: first_name", "age_of: {sql: cast(first_name as integer)}")
+    with pytest.raises(SegError, match=r"project.yaml:\d+:\d+: the field 'age_of' fails on some person's values .*try_cast") as raised:
+        seg(copy, "plan")
+    assert "canary" not in str(raised.value).lower()
