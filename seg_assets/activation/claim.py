@@ -213,8 +213,9 @@ class Claim:
         with self._writing() as connection:
             for unsent in (planned, waiting(self._target) & (OPS.c.state != "rejected")):
                 connection.execute(sa.update(OPS).where(unsent, older).values(**put_away))
+            first = sa.select(sa.func.min(OPS.c.id)).where(planned).scalar_subquery()
             top = sa.select(sa.func.coalesce(sa.func.max(OPS.c.id), 0) + 1).scalar_subquery()
-            connection.execute(sa.update(TARGETS).where(TARGETS.c.id == self._target).values(floor=top))
+            connection.execute(sa.update(TARGETS).where(TARGETS.c.id == self._target).values(floor=sa.func.coalesce(first, top)))
 
     @contextmanager
     def _writing(self) -> Iterator[sa.Connection]:
