@@ -1,20 +1,14 @@
 """activation/<destination>/<object>/*: what a delivery will do, what it did, and every receipt."""
 
 from collections import Counter
-from collections.abc import Iterator
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 import ibis
 import ibis.expr.types as ir
-import pyarrow as pa
 
 from connectors.types import Verdict
-from seg_assets.activation import Delivered, deliver, plan
-from seg_assets.activation.deliver import outgoing
-from seg_assets.activation.gates import Quiet, gate
-from seg_assets.activation.leaving import with_leave
+from seg_assets.activation import plan
 from seg_assets.as_of import run_as_of
 from seg_assets.assets.planning import KNOWN, Inputs, Planning, digest
 from seg_assets.errors import DeliveryError, ProjectError
@@ -24,8 +18,11 @@ from seg_assets.schema.tables import PERSON_CONSENTS, PLAN, RECEIPTS, VAULT
 from seg_assets.segments.tables import HEALTH, MEMBERSHIPS
 
 if TYPE_CHECKING:
-    from seg_assets.activation.ledger import Ledger
+    from seg_assets.activation import Delivered
 
+PLANNING = tuple(f"seg_assets.activation.{name}" for name in ("eligibility", "guards", "mapping", "personalisation"))
+SENDING = tuple(f"seg_assets.activation.{name}" for name in ("deliver", "sending", "doubts", "gates", "leaving", "outgoing"))
+"""Modules that decide what is planned, and what becomes of it."""
 UNANSWERED = (Verdict.RETRY.value, Verdict.IN_DOUBT.value, "stuck")
 """What fails a delivery; what a gate holds back, or the destination wants later, does not."""
 RESYNC_TAG = "seg/resync"
@@ -52,12 +49,12 @@ def _destination(graph: Graph, node: DestinationNode) -> Assets:
     ins = {name: dg.AssetIn(graph.asset_key(table.key)) for name, table in tables.items()}
 
     @dg.asset(
-        **asset_arguments(graph, keys["plan"], PLAN, kinds=kinds, code=[plan], tags=tags, description=f"{broken}{PLAN.description}"),
+        **asset_arguments(graph, keys["plan"], PLAN, kinds=kinds, code=[plan, *PLANNING], tags=tags, description=f"{broken}{PLAN.description}"),
         ins=ins,
     )
     def activation_plan(context: dg.AssetExecutionContext, **tables: ir.Table) -> dg.MaterializeResult[ir.Table]:
         planning = Planning(graph, node, Inputs.of(**tables), run_as_of(context, graph))
-        planned = planning.plan(resync=context.run.tags.get(RESYNC_TAG) == node.name).cache()
+        planned = planning.plan(resync=_resyncs(context, node)).cache()
         counts = planned.group_by("op", blocked=planned.blocked.fill_null("")).aggregate(n=planned.count()).to_pyarrow().to_pylist()
         return dg.MaterializeResult(value=planned, metadata={**_plan_metadata(counts), "digest": digest(planned)})
 
@@ -67,7 +64,7 @@ def _destination(graph: Graph, node: DestinationNode) -> Assets:
             keys["delivery"],
             RECEIPTS,
             kinds=kinds,
-            code=[deliver],
+            code=SENDING,
             tags={**tags, "side_effect": "sends"},
             description=f"{broken}What this delivery did. Sends the plan; fails when the destination is down, so that it is never green by mistake.",
         ),
@@ -77,7 +74,7 @@ def _destination(graph: Graph, node: DestinationNode) -> Assets:
     def activation_delivery(context: dg.AssetExecutionContext, planned: ir.Table) -> dg.MaterializeResult[ir.Table]:
         return _delivered(context, graph, node, planned)
 
-    @dg.asset(**asset_arguments(graph, keys["receipts"], RECEIPTS, kinds=kinds, code=[deliver], tags=tags), deps=[graph.asset_key(keys["delivery"])])
+    @dg.asset(**asset_arguments(graph, keys["receipts"], RECEIPTS, kinds=kinds, code=SENDING, tags=tags), deps=[graph.asset_key(keys["delivery"])])
     def activation_receipts() -> dg.MaterializeResult[ir.Table]:
         receipts = _receipts(graph, node)
         return dg.MaterializeResult(value=receipts, metadata=_receipt_metadata(receipts))
@@ -85,69 +82,28 @@ def _destination(graph: Graph, node: DestinationNode) -> Assets:
     return [activation_plan, activation_delivery, activation_receipts]
 
 
+def _resyncs(context: dg.AssetExecutionContext, node: DestinationNode) -> bool:
+    return context.run.tags.get(RESYNC_TAG) == node.name
+
+
 def _delivered(context: dg.AssetExecutionContext, graph: Graph, node: DestinationNode, planned: ir.Table) -> dg.MaterializeResult[ir.Table]:
     as_of = run_as_of(context, graph)
-    nothing = RECEIPTS.schema.to_pyarrow().empty_table()
     if not node.config.armed:
+        nothing = ibis.memtable(RECEIPTS.schema.to_pyarrow().empty_table())
         due = int(planned.filter(planned.blocked.isnull()).count().execute())
-        return dg.MaterializeResult(value=ibis.memtable(nothing), metadata={"dry_run": True, "would_send": due})
-    planning = Planning(graph, node, Inputs.newest(graph, as_of), as_of)
-    name, target = node.name, planning.object
-    ledger = graph.ledger(name, target.name)
-    now = planning.plan().cache()
-    rows = _outgoing(planning, planned, now, ledger)
-    with graph.context(as_of) as connector_context:
-        held = gate(planned, now, lambda: datetime.fromtimestamp(connector_context.clock.now(), UTC), _quiet(planning))
-        clock = connector_context.clock
-        began, points = clock.now(), list[tuple[float, int]]()
-        result = deliver(
-            rows,
-            with_leave(graph.destination(name), _leave(planned, now)),
-            target,
-            ledger,
-            connector_context,
-            gate=held,
-            on_progress=lambda done: points.append((clock.now() - began, done.sent)),
-        )
+        return dg.MaterializeResult(value=nothing, metadata={"dry_run": True, "would_send": due})
+    from seg_assets.assets.delivering import deliver_plan
+
+    result, points = deliver_plan(graph, node, planned, as_of, resync=_resyncs(context, node))
+    context.log.info(f"{node.name}: {result.sent:,} operations, {dict(result.verdicts)}")
     metadata = _delivery_metadata(result, planned, points)
-    context.log.info(f"{name}: {result.sent:,} operations, {dict(result.verdicts)}")
     unanswered = sum(result.verdicts.get(verdict, 0) for verdict in UNANSWERED)
     if result.stopped or unanswered:
         context.log_event(dg.AssetObservation(graph.asset_key(activation_keys(node)["delivery"]), metadata=metadata))
         why = result.stopped or f"{unanswered:,} operations are not acknowledged: {', '.join(result.reasons)}"
-        raise DeliveryError(f"destination {name}: {why}", hint="nothing is lost: the next delivery sends the rest")
+        raise DeliveryError(f"destination {node.name}: {why}", hint="nothing is lost: the next delivery sends the rest")
     receipts = _receipts(graph, node)
     return dg.MaterializeResult(value=receipts.filter(receipts.at == ibis.literal(as_of)), metadata=metadata)
-
-
-def _outgoing(planning: Planning, planned: ir.Table, now: ir.Table, ledger: "Ledger") -> Iterator[pa.RecordBatch]:
-    """Removals for consent and suppression first, those that became due since the plan was made included; then the plan."""
-    done = ibis.memtable(ledger.operations())
-    acked = done.filter(done.state == Verdict.ACKED.value).select("op_id")
-    payload, vault = planning.payload, planning.inputs.vault
-
-    urgent = now.filter(now.urgent)
-    for part in (urgent, planned.anti_join(urgent, ["audience", "person_id"])):
-        yield from outgoing(part, acked, payload.table, vault, planning.object.match_key, payload.columns, planning.target.skip)
-
-
-def _leave(*plans: ir.Table) -> dict[str, str]:
-    """Removals that stand for the whole record, by op_id."""
-    rows = [
-        row
-        for table in plans
-        for row in table.filter(table["op"] == "remove", table.leave.notnull()).select("op_id", "leave").to_pyarrow().to_pylist()
-    ]
-    return {row["op_id"]: row["leave"] for row in rows}
-
-
-def _quiet(planning: Planning) -> Quiet | None:
-    hours, people = planning.node.config.quiet_hours, planning.inputs.people
-    if hours is None:
-        return None
-    known = people.filter(people[hours.timezone].notnull()).select("person_id", zone=hours.timezone).to_pyarrow() if hours.timezone else None
-    zones = dict(zip(known["person_id"].to_pylist(), known["zone"].to_pylist(), strict=True)) if known else {}
-    return Quiet(hours.start, hours.end, planning.graph.project.config.calendar, zones)
 
 
 def _receipts(graph: Graph, node: DestinationNode) -> ir.Table:
@@ -184,7 +140,7 @@ def _receipt_metadata(receipts: ir.Table) -> dict[str, Any]:
     }
 
 
-def _delivery_metadata(result: Delivered, planned: ir.Table, points: list[tuple[float, int]]) -> dict[str, Any]:
+def _delivery_metadata(result: "Delivered", planned: ir.Table, points: list[tuple[float, int]]) -> dict[str, Any]:
     from seg_assets.report.canvas import as_markdown
     from seg_assets.report.deliveries import delivery_throughput
     from seg_assets.report.flows import delivery_funnel

@@ -341,9 +341,7 @@ PERSONAS = Table(
     primary_key=("cluster_id",),
 )
 
-PERSONALISATION = (
-    Column("next_best_channel", "string", "Channel to reach the person by that they allow and answer to.", enum="channel"),
-)
+PERSONALISATION = (Column("next_best_channel", "string", "Channel to reach the person by that they allow and answer to.", enum="channel"),)
 """What destinations can be told about a person beside the columns of the tables above; worked out while planning."""
 
 PLAN = Table(

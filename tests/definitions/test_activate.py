@@ -84,6 +84,30 @@ def test_a_plan_is_applied_and_then_stale(copy: Path, seg: Seg) -> None:
         seg(copy, "apply", found["plan"])
 
 
+def test_a_resync_sends_everybody_again_and_changes_nobody(copy: Path, seg: Seg) -> None:
+    (found,) = seg(copy, "plan", "--resync")
+    held = seg(copy, "status")[0]["held"]
+    assert (found["add"], found["update"], found["remove"]) == (0, held, 0)
+    assert seg(copy, "apply", found["plan"])["states"] == {"acked": 2 * held}
+    assert seg(copy, "status")[0]["held"] == held
+
+
+REFUSES = """
+from seg_assets.sdk import hookimpl
+
+@hookimpl
+def seg_gate(plan):
+    return "not before the sale" if plan.operations["update"] else None
+"""
+
+
+def test_a_plug_in_can_refuse_a_delivery(copy: Path, seg: Seg) -> None:
+    (copy / "connectors").mkdir()
+    (copy / "connectors" / "calendar_gate.py").write_text(REFUSES)
+    (found,) = seg(copy, "plan", "--resync")
+    assert seg(copy, "apply", found["plan"], code=1)["states"] == seg(copy, "status")[0]["states"]
+
+
 def test_nothing_is_applied_to_a_destination_that_is_not_armed(copy: Path, seg: Seg) -> None:
     (found,) = seg(copy, "plan", "--resync")
     assert found["update"] > 0

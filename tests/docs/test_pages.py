@@ -28,7 +28,7 @@ pytestmark = pytest.mark.slow
 NOT_RUN = {
     "uv run ruff check .\nuv run ruff format --check .\nuv run pyright\n": "they judge the whole checkout, not what the page says",
     "uv run pytest tests/segments\n": "runs other tests",
-    "uv run pytest tests/connectors --seg-conformance conformance.md\n": "runs other tests",
+    "uv run pytest tests/connectors --seg-conformance docs/connectors.md\n": "runs other tests",
     "pip install -e seg-connector-loyalty\n": "would install it for all tests",
     "seg sandbox --vendor seg_connector_loyalty.source_emulation --port 8026\n": "is served while other blocks run",
     "uv run pytest -m release\n": "runs other tests, for minutes",
@@ -69,6 +69,10 @@ def test_architecture(demo_copy: Path, shell_in: Callable[[Path], Shell]) -> Non
     follow("docs/architecture.md", shell_in(demo_copy))
 
 
+def test_activation(demo_copy: Path, shell_in: Callable[[Path], Shell]) -> None:
+    follow("docs/activation.md", shell_in(demo_copy))
+
+
 def test_operations(demo_copy: Path, shell_in: Callable[[Path], Shell]) -> None:
     follow("docs/operations.md", shell_in(demo_copy))
 
@@ -85,7 +89,7 @@ def test_connectors(tmp_path: Path, shell_in: Callable[[Path], Shell]) -> None:
 
 
 def test_every_page_with_blocks_to_run_is_followed() -> None:
-    followed = {"README.md", "CONTRIBUTING.md", "docs/architecture.md", "docs/operations.md", "docs/connectors.md"}
+    followed = {"README.md", "CONTRIBUTING.md", "docs/architecture.md", "docs/operations.md", "docs/activation.md", "docs/connectors.md"}
     assert {page for page in PAGES if runnable(page)} == followed | TESTED_ELSEWHERE.keys()
 
 
