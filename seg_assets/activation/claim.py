@@ -22,11 +22,11 @@ import sqlalchemy as sa
 from connectors.types import Clock, Outcome, Verdict
 from seg_assets.activation import receipts
 from seg_assets.activation.lease import LostClaimError, next_token, sole_owner
-from seg_assets.activation.store import COMMITTED, IN_FLIGHT, JOBS, OPS, TARGETS, WAITING, Store, in_states
+from seg_assets.activation.statements import UNANSWERED, Statements
+from seg_assets.activation.store import COMMITTED, IN_FLIGHT, JOBS, OPS, TARGETS, WAITING, Store, as_json, in_states
 
 COLUMNS = ("op_id", "op", "audience", "person_id", "payload_hash", "generation")
 """What the ledger keeps of a planned operation."""
-UNANSWERED = "sent, and no answer was written down"
 UNTOLD = Outcome(Verdict.IN_DOUBT, "the destination did not say what became of it")
 STATES = {Verdict.ACKED: "acked", Verdict.REJECTED: "rejected", Verdict.RETRY: "retry_wait", Verdict.IN_DOUBT: "in_doubt"}
 
@@ -65,12 +65,13 @@ class Claim:
         self._store, self._target, self.token = store, target, token
         self._as_of, self._clock = as_of.isoformat(), clock
         self._lock = threading.Lock()
+        self._statements = Statements(store, target)
 
     def recover(self) -> None:
         """What an owner before us had sent without writing down the answer is in doubt. Jobs that were handed in go on."""
         running = sa.select(JOBS.c.name).where(JOBS.c.target == self._target, JOBS.c.reference.is_not(None), ~JOBS.c.done)
         dead = in_flight(self._target) & (OPS.c.state == "sending") & (OPS.c.job.is_(None) | OPS.c.job.not_in(running))
-        with self._writing() as connection:
+        with self._writing() as (connection, _):
             connection.execute(sa.update(OPS).where(dead).values(state="in_doubt", reason=UNANSWERED, doubt=OPS.c.doubt | OPS.c.job.is_(None)))
 
     def doubtful(self) -> dict[tuple[str, int], Known]:
@@ -88,15 +89,15 @@ class Claim:
         planned = sa.select(*(given.c[n] for n in COLUMNS), *(sa.literal(v).label(n) for n, v in constant.items())).where(sa.true())
         wanted = (OPS.c.target == self._target) & OPS.c.op_id.in_(self._store.listed([row[0] for row in values], text))
         again = wanted & OPS.c.state.in_(["superseded", "expired"])
-        with self._writing() as connection:
-            connection.execute(self._store.insert(OPS).from_select([*COLUMNS, *constant], planned).on_conflict_do_nothing())
-            found = {row.op_id: Known(*row) for row in connection.execute(_with_held().where(wanted))}
+        with self._writing() as (connection, _):
+            new = connection.execute(self._store.insert(OPS).from_select([*COLUMNS, *constant], planned).on_conflict_do_nothing()).rowcount
+            found = {known.op_id: known for known in (Known(*row) for row in connection.execute(_with_held().where(wanted)).all())}
             revived = [known for known in found.values() if known.state in {"superseded", "expired"}]
             if revived:
                 connection.execute(sa.update(OPS).where(again).values(state="planned", reason=None, token=self.token))
                 floor = min(known.id for known in revived)
                 connection.execute(sa.update(TARGETS).where(TARGETS.c.id == self._target, TARGETS.c.floor > floor).values(floor=floor))
-            if len(found) > len(revived):
+            if new < len(found):
                 connection.execute(sa.update(OPS).where(wanted, OPS.c.token < self.token).values(token=self.token))
         return [found[row[0]] for row in values]
 
@@ -105,7 +106,7 @@ class Claim:
         by_reason: dict[str, list[int]] = defaultdict(list)
         for id, reason in reasons.items():
             by_reason[reason].append(id)
-        with self._writing() as connection:
+        with self._writing() as (connection, _):
             for reason, ids in by_reason.items():
                 held = self._among(ids) & OPS.c.state.not_in(IN_FLIGHT)
                 connection.execute(sa.update(OPS).where(held).values(state="gated", reason=reason, as_of=self._as_of))
@@ -119,15 +120,15 @@ class Claim:
             job: name of the job they are part of.
         """
         now = self._clock.now()
-        going = {"state": "sending", "reason": UNANSWERED, "attempts": OPS.c.attempts + 1, "as_of": self._as_of, "not_before": None, "job": job}
-        with self._writing() as connection:
+        with self._writing() as (connection, _):
             if superseded:
                 self._supersede(connection, superseded.values(), "a later operation took its place")
                 pairs = self._store.given(list(superseded.items()), new=sa.BigInteger(), old=sa.BigInteger())
                 connection.execute(sa.update(OPS).where(OPS.c.id == pairs.c.new).values(doubt=True, instead_of=pairs.c.old))
             if job:
                 connection.execute(sa.insert(JOBS).values(name=job, target=self._target, submitted_at=now, done=False))
-            connection.execute(sa.update(OPS).where(self._among(ids)).values(**going, sent_at=sa.func.coalesce(OPS.c.sent_at, now)))
+            given = {"ids": as_json(ids), "given_as_of": self._as_of, "given_job": job, "given_now": now}
+            connection.execute(self._statements.sending, given)
 
     def record(
         self,
@@ -149,23 +150,23 @@ class Claim:
             job: name of the job that is done with this.
             decided: whether it is certain: what was not acknowledged had no effect.
         """
-        groups: dict[Outcome, list[int]] = defaultdict(list)
-        for id, answer in answers.items():
-            groups[answer].append(id)
+        groups = _alike(answers)
         content: dict[str, dict[str, list[str]]] = defaultdict(dict)
         for answer, ids in groups.items():
             content[STATES[answer.verdict]].setdefault(answer.reason, []).extend(op_ids[id] for id in ids)
-        with self._writing() as connection:
-            receipt = receipts.append(connection, self._target, self.token, datetime.fromtimestamp(self._clock.now(), UTC).isoformat(), content)
+        at = datetime.fromtimestamp(self._clock.now(), UTC).isoformat()
+        with self._writing() as (connection, before):
+            receipt = receipts.append(connection, self._statements, before, self.token, at, content)
             for answer, ids in groups.items():
+                if answer.verdict is Verdict.ACKED:
+                    self._commit(connection, ids, answer.reason, receipt)
+                    continue
                 told = {"state": STATES[answer.verdict], "reason": answer.reason or None, "receipt": receipt}
                 told |= {"doubt": False} if decided else _doubt(answer.verdict, repeatable)
                 told |= {"not_before": answer.not_before.timestamp()} if answer.not_before else {}
                 told |= {"version": version} if answer.verdict is Verdict.REJECTED else {}
                 connection.execute(sa.update(OPS).where(self._among(ids)).values(**told))
-                if answer.verdict is Verdict.ACKED:
-                    self._commit(connection, ids)
-                elif decided:
+                if decided:
                     self._reopen(connection, ids)
             if job:
                 connection.execute(sa.update(JOBS).where(JOBS.c.name == job).values(done=True))
@@ -184,19 +185,19 @@ class Claim:
 
     def handed_in(self, name: str, reference: str) -> None:
         """The destination has the job; it goes on there, whatever happens here."""
-        with self._writing() as connection:
+        with self._writing() as (connection, _):
             connection.execute(sa.update(JOBS).where(JOBS.c.name == name).values(reference=reference))
             connection.execute(sa.update(OPS).where(in_flight(self._target), OPS.c.job == name).values(state="sending"))
 
     def withdraw(self, ids: Iterable[int]) -> None:
         """Operations that had no effect and will not be sent again: the doubts whose place they took are open again."""
-        with self._writing() as connection:
+        with self._writing() as (connection, _):
             self._reopen(connection, ids)
             self._supersede(connection, ids, "no longer planned")
 
     def supersede(self, ids: Iterable[int], reason: str) -> None:
         """Operations that will not be sent after all."""
-        with self._writing() as connection:
+        with self._writing() as (connection, _):
             self._supersede(connection, ids, reason)
 
     def finish(self) -> None:
@@ -210,7 +211,7 @@ class Claim:
         replaced = sa.exists().where(*(COMMITTED.c[n] == OPS.c[n] for n in ("target", "audience", "person_id")), newer)
         replaced |= sa.exists().where(same, later.c.generation > OPS.c.generation, later.c.state.in_([*IN_FLIGHT, *WAITING]))
         put_away = {"state": sa.case((replaced, "superseded"), else_="expired"), "reason": "no longer planned"}
-        with self._writing() as connection:
+        with self._writing() as (connection, _):
             for unsent in (planned, waiting(self._target) & (OPS.c.state != "rejected")):
                 connection.execute(sa.update(OPS).where(unsent, older).values(**put_away))
             first = sa.select(sa.func.min(OPS.c.id)).where(planned).scalar_subquery()
@@ -218,24 +219,22 @@ class Claim:
             connection.execute(sa.update(TARGETS).where(TARGETS.c.id == self._target).values(floor=sa.func.coalesce(first, top)))
 
     @contextmanager
-    def _writing(self) -> Iterator[sa.Connection]:
-        """A transaction of ours. Threads take turns, as they would at the database.
+    def _writing(self) -> Iterator[tuple[sa.Connection, tuple[int, str]]]:
+        """A transaction of ours, and number and hash of the last receipt. Threads take turns, as they would at the database.
 
         Raises:
             LostClaimError: somebody else has taken over.
         """
-        held = sa.select(TARGETS.c.token).where(TARGETS.c.id == self._target).with_for_update()
         with self._lock, self._store.write() as connection:
-            if connection.scalar(held) != self.token:
+            owner = connection.execute(self._statements.owner).one()
+            if owner.token != self.token:
                 raise LostClaimError("another delivery has taken over", hint="its outcome counts; see `seg activate status`")
-            yield connection
+            yield connection, (owner.receipts, owner.head)
 
-    def _commit(self, connection: sa.Connection, ids: Sequence[int]) -> None:
-        held = sa.case((OPS.c.op == "remove", None), else_=OPS.c.payload_hash)
-        acked = sa.select(OPS.c.target, OPS.c.audience, OPS.c.person_id, held, OPS.c.generation).where(self._among(ids))
-        insert = self._store.insert(COMMITTED).from_select(["target", "audience", "person_id", "payload_hash", "generation"], acked)
-        moved = {name: insert.excluded[name] for name in ("payload_hash", "generation")}
-        connection.execute(insert.on_conflict_do_update(index_elements=["target", "audience", "person_id"], set_=moved))
+    def _commit(self, connection: sa.Connection, ids: Sequence[int], reason: str, receipt: int) -> None:
+        given = {"ids": as_json(ids)}
+        connection.execute(self._statements.acked, given | {"given_reason": reason or None, "given_receipt": receipt})
+        connection.execute(self._statements.commit, given)
 
     def _reopen(self, connection: sa.Connection, ids: Iterable[int]) -> None:
         """The doubts whose place operations took. These must be under way no more."""
@@ -291,8 +290,18 @@ def _with_held() -> sa.Select:
     return sa.select(*_known(), *held).select_from(OPS.outerjoin(COMMITTED, sa.and_(*same)))
 
 
+def _alike(answers: Mapping[int, Outcome]) -> dict[Outcome, list[int]]:
+    """Ids by outcome. Most operations of a batch share one object, which is much faster to tell than to compare."""
+    objects = {id(answer): answer for answer in answers.values()}
+    same: dict[int, list[int]] = defaultdict(list)
+    for key, answer in answers.items():
+        same[id(answer)].append(key)
+    groups: dict[Outcome, list[int]] = defaultdict(list)
+    for object_id, keys in same.items():
+        groups[objects[object_id]].extend(keys)
+    return groups
+
+
 def _doubt(verdict: Verdict, repeatable: bool) -> dict[str, bool]:
-    """What an answer does to the doubt: an acknowledgement ends it, a refusal leaves an earlier one as it is."""
-    if verdict is Verdict.ACKED:
-        return {"doubt": False}
+    """What an answer that is no acknowledgement does to the doubt: a refusal leaves an earlier one as it is."""
     return {"doubt": True} if verdict is Verdict.IN_DOUBT or (verdict is Verdict.RETRY and repeatable) else {}

@@ -12,18 +12,34 @@ from collections.abc import Mapping, Sequence
 import pyarrow as pa
 import sqlalchemy as sa
 
+from seg_assets.activation.statements import Statements
 from seg_assets.activation.store import RECEIPTS, TARGETS, Store
 
 SCHEMA = pa.schema([("seq", pa.int64()), ("at", pa.string()), ("op_id", pa.string()), ("state", pa.string()), ("reason", pa.string())])
 
 
-def append(connection: sa.Connection, target: int, token: int, at: str, content: Mapping[str, Mapping[str, Sequence[str]]]) -> int:
-    """Adds a receipt in the given transaction, which holds the target's row; returns its number."""
-    last = connection.execute(sa.select(TARGETS.c.receipts, TARGETS.c.head).where(TARGETS.c.id == target)).one()
-    seq, text = last.receipts + 1, json.dumps(content, separators=(",", ":"))
-    hash_ = seal(last.head, seq, at, token, text)
-    connection.execute(sa.insert(RECEIPTS).values(target=target, seq=seq, at=at, token=token, content=text, hash=hash_))
-    connection.execute(sa.update(TARGETS).where(TARGETS.c.id == target).values(receipts=seq, head=hash_))
+def append(
+    connection: sa.Connection,
+    statements: Statements,
+    before: tuple[int, str],
+    token: int,
+    at: str,
+    content: Mapping[str, Mapping[str, Sequence[str]]],
+) -> int:
+    """Adds a receipt in the given transaction, which holds the target's row; returns its number.
+
+    Args:
+        connection, statements: of the claim.
+        before: number and hash of the last receipt.
+        token: of the claim.
+        at: ISO 8601.
+        content: state to reason to the ids of operations.
+    """
+    seq, text = before[0] + 1, json.dumps(content, separators=(",", ":"))
+    hash_ = seal(before[1], seq, at, token, text)
+    added = {"given_seq": seq, "given_at": at, "given_token": token, "given_content": text, "given_hash": hash_}
+    connection.execute(statements.receipt, added)
+    connection.execute(statements.head, {"given_seq": seq, "given_hash": hash_})
     return seq
 
 

@@ -31,6 +31,11 @@ def in_states(states: Sequence[str]) -> str:
     return f"state in ({', '.join(repr(state) for state in states)})"
 
 
+def as_json(values: Sequence[Any]) -> str:
+    """What goes to the store in bulk."""
+    return json.dumps(values, ensure_ascii=False, separators=(",", ":"))
+
+
 def _table(name: str, *columns: Any) -> sa.Table:
     return sa.Table(name, METADATA, *columns)
 
@@ -158,22 +163,21 @@ class Store:
 
     def given(self, rows: Sequence[Sequence[Any]], **columns: TypeEngine[Any]) -> sa.Subquery:
         """Rows of ours as something to select from: their values in order, under the names and types given."""
-        value = self._elements(rows)
+        text = sa.bindparam(None, as_json(rows), sa.Text)
+        each = sa.func.json_each(text) if self.file else sa.func.json_array_elements(sa.cast(text, sa.JSON()))
+        value = each.table_valued("value").c.value
         return sa.select(*(sa.cast(value.op("->>")(sa.literal_column(str(n))), t).label(c) for n, (c, t) in enumerate(columns.items()))).subquery()
 
-    def listed(self, values: Sequence[Any], type_: TypeEngine[Any]) -> sa.Select:
-        """Values of ours, for `column.in_(...)`."""
-        return sa.select(self.given([(value,) for value in values], value=type_).c.value)
+    def listed(self, values: Sequence[Any] | sa.BindParameter[str], type_: TypeEngine[Any]) -> sa.Select:
+        """Values of ours, or a parameter that will be a JSON array of them, for `column.in_(...)`."""
+        text = values if isinstance(values, sa.BindParameter) else sa.bindparam(None, as_json(values), sa.Text)
+        if self.file:
+            return sa.select(sa.func.json_each(text).table_valued("value").c.value)
+        return sa.select(sa.cast(sa.func.json_array_elements_text(sa.cast(text, sa.JSON())).table_valued("value").c.value, type_))
 
     def insert(self, table: sa.Table):  # type: ignore[no-untyped-def]
         """The dialect's own insert, which knows what to do on conflict."""
         return __import__(f"sqlalchemy.dialects.{self.engine.dialect.name}", fromlist=["insert"]).insert(table)
-
-    def _elements(self, rows: Sequence[Any]) -> sa.ColumnElement[Any]:
-        text = sa.bindparam(None, json.dumps(rows, ensure_ascii=False, separators=(",", ":")), sa.Text)
-        if self.engine.dialect.name == "sqlite":
-            return sa.func.json_each(text).table_valued("value").c.value
-        return sa.func.json_array_elements(sa.cast(text, sa.JSON(none_as_null=False))).table_valued("value").c.value
 
     def _is_laid_out(self) -> bool:
         with self.engine.connect() as connection:

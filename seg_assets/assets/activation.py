@@ -18,7 +18,7 @@ from seg_assets.schema.tables import PERSON_CONSENTS, PLAN, RECEIPTS, VAULT
 from seg_assets.segments.tables import HEALTH, MEMBERSHIPS
 
 if TYPE_CHECKING:
-    from seg_assets.activation import Delivered
+    from seg_assets.activation.deliver import Delivered
 
 PLANNING = tuple(f"seg_assets.activation.{name}" for name in ("eligibility", "guards", "mapping", "personalisation"))
 SENDING = tuple(f"seg_assets.activation.{name}" for name in ("deliver", "sending", "doubts", "gates", "leaving", "outgoing"))

@@ -23,8 +23,8 @@ import sqlalchemy as sa
 from connectors.types import Context, Verdict
 from connectors.webhook import WebhookDestination
 from connectors.webhook.emulation import Receiver, Running, running
-from seg_assets.activation import Audience, Delivered, Target, deliver, plan
-from seg_assets.activation.deliver import outgoing
+from seg_assets.activation import Audience, Target, plan
+from seg_assets.activation.deliver import Delivered, deliver, outgoing
 from seg_assets.activation.ledger import Ledger
 from seg_assets.lake import Engine
 from seg_assets.lake.functions import keyed_hash

@@ -14,7 +14,7 @@ from connectors.sandbox.faults import Fault
 from connectors.types import Context
 from connectors.webhook import WebhookDestination
 from connectors.webhook.emulation import Receiver, Running, running
-from seg_assets.activation import Delivered
+from seg_assets.activation.deliver import Delivered
 from seg_assets.activation.ledger import Ledger
 
 Make = Callable[..., Any]

@@ -116,7 +116,7 @@ import pyarrow as pa
 
 from connectors.types import Context
 from connectors.webhook import WebhookDestination
-from seg_assets.activation import deliver
+from seg_assets.activation.deliver import deliver
 from seg_assets.activation.ledger import Ledger
 
 rows, ledger, url, secret, moment, scratch = sys.argv[1:]

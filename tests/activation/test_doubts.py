@@ -13,7 +13,7 @@ import pytest
 
 from connectors.sandbox.counting import CountingDestination, Fault, ReadableDestination, Vendor
 from connectors.types import Context, Idempotency, Operation, Outcome
-from seg_assets.activation import Delivered
+from seg_assets.activation.deliver import Delivered
 from seg_assets.activation.lease import BusyError
 from seg_assets.activation.ledger import Ledger
 
