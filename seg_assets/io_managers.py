@@ -5,6 +5,8 @@ https://docs.dagster.io/guides/build/io-managers
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from datetime import datetime
 from typing import Any
 
 import dagster as dg
@@ -15,6 +17,7 @@ import pyarrow as pa
 from seg_assets.as_of import run_as_of
 from seg_assets.errors import LakeError
 from seg_assets.graph import Graph
+from seg_assets.lake.lake import RUN_ID
 from seg_assets.schema.tables import PLAN, RECEIPTS
 from seg_assets.schema.types import Table
 
@@ -52,16 +55,21 @@ class LakeIOManager(dg.IOManager):
     def _facts(self, context: dg.OutputContext) -> dict[str, Any]:
         """What the commit says about its origin, so that every number can be traced."""
         step = context.step_context
-        inputs = step.job_def.asset_layer.get(context.asset_key).parent_keys
-        lake = self._graph.lake
-        versions = {"/".join(k): lake.delta(k).version() for k in sorted(map(self._graph.lake_key, inputs)) if lake.exists(k)}
+        layer = step.job_def.asset_layer
         return {
-            "as_of": run_as_of(context, self._graph).isoformat(),
-            "run_id": context.run_id,
-            "code_version": step.job_def.asset_layer.get(context.asset_key).code_version,
-            "inputs": versions,
+            **origin(
+                self._graph, layer.get(context.asset_key).parent_keys, run_as_of(context, self._graph), layer.get(context.asset_key).code_version
+            ),
+            RUN_ID: context.run_id,
             **_figures(context),
         }
+
+
+def origin(graph: Graph, inputs: Iterable[dg.AssetKey], as_of: datetime, code_version: str | None) -> dict[str, Any]:
+    """What decides the content of a table: instant, code, and the version of each input. Where it is equal, so is the table."""
+    lake = graph.lake
+    versions = {"/".join(k): lake.delta(k).version() for k in sorted(map(graph.lake_key, inputs)) if lake.exists(k)}
+    return {"as_of": as_of.isoformat(), "code_version": code_version, "inputs": versions}
 
 
 def _stored_order(table: Table) -> tuple[str, ...]:

@@ -1,6 +1,6 @@
 """segments/*: who is in which segment, what changed, and how the segments do."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import dagster as dg
@@ -10,6 +10,7 @@ import ibis.expr.types as ir
 from seg_assets.as_of import run_as_of
 from seg_assets.graph import Graph
 from seg_assets.identity import with_person
+from seg_assets.io_managers import origin
 from seg_assets.metadata import OWNERS, asset_arguments
 from seg_assets.profiles.profiles import people
 from seg_assets.schema.tables import ASSIGNMENTS, ENGAGEMENT, EVENTS, FEATURES, LINKS, PERSON_CONSENTS, PERSONAS, PROFILES, RFM
@@ -58,9 +59,13 @@ def build_segment_assets(graph: Graph) -> list[dg.AssetsDefinition | dg.AssetSpe
     )
     def segments(context: dg.AssetExecutionContext, **inputs: ir.Table) -> Iterator[dg.MaterializeResult]:
         consents, events, links = (inputs.pop(name) for name in ("consents", "events", "links"))
-        lake = graph.lake
+        lake, segments = graph.lake, segments_of(graph)
+        if _stand(context, graph, segments):
+            context.log.info("neither data nor definitions have changed: every membership stands")
+            yield from _results(graph, {table.key: lake.read(table.key) for table in tables.values()}, stored=True)
+            return
         evaluation = evaluate(
-            segments_of(graph),
+            segments,
             persons=everything_known(**inputs).cache(),
             events=with_person(events, links, graph.project.pseudonym_key),
             consents=consents,
@@ -68,9 +73,8 @@ def build_segment_assets(graph: Graph) -> list[dg.AssetsDefinition | dg.AssetSpe
             previous=lake.read(MEMBERSHIPS.key) if lake.exists(MEMBERSHIPS.key) else None,
         )
         log = [lake.read(CHANGES.key)] if lake.exists(CHANGES.key) else []
-        yield _result(graph, MEMBERSHIPS, evaluation.memberships, **_membership_pictures(evaluation.memberships, evaluation.health))
-        yield _result(graph, CHANGES, ibis.union(*log, evaluation.changes) if log else evaluation.changes)
-        yield _result(graph, HEALTH, evaluation.health, stale=len(evaluation.errors), **_health_table(evaluation.health))
+        changes = ibis.union(*log, evaluation.changes) if log else evaluation.changes
+        yield from _results(graph, {MEMBERSHIPS.key: evaluation.memberships, CHANGES.key: changes, HEALTH.key: evaluation.health})
 
     return [_timer(graph), segments]
 
@@ -94,8 +98,29 @@ def _out(graph: Graph, table: Table) -> dg.AssetOut:
     return dg.AssetOut(**arguments | {"automation_condition": arguments["automation_condition"].replace(missing, waits)})
 
 
-def _result(graph: Graph, table: Table, value: ir.Table, **metadata: Any) -> dg.MaterializeResult:
-    return dg.MaterializeResult(asset_key=graph.asset_key(table.key), value=value, metadata=metadata)
+def _stand(context: dg.AssetExecutionContext, graph: Graph, segments: SegmentSet) -> bool:
+    """Whether the stored memberships were evaluated from just these inputs, by this code, at this instant, for these definitions."""
+    if not all(graph.lake.exists(table.key) for table in (MEMBERSHIPS, CHANGES, HEALTH)):
+        return False
+    asset = context.assets_def.get_asset_spec(graph.asset_key(MEMBERSHIPS.key))
+    wanted = origin(graph, [dep.asset_key for dep in asset.deps], run_as_of(context, graph), asset.code_version)
+    said = graph.lake.facts(MEMBERSHIPS.key)
+    health = graph.lake.read(HEALTH.key).select("segment", "definition_hash", "stale").to_pyarrow().to_pylist()
+    evaluated = {row["segment"]: row["definition_hash"] for row in health if not row["stale"]}
+    return said.items() >= wanted.items() and evaluated == segments.hashes and not segments.broken and len(evaluated) == len(health)
+
+
+def _results(graph: Graph, tables: Mapping[tuple[str, ...], ir.Table], *, stored: bool = False) -> Iterator[dg.MaterializeResult]:
+    """Results with their pictures; what is stored already is shown, not written."""
+    health = tables[HEALTH.key]
+    shown: dict[tuple[str, ...], dict[str, Any]] = {
+        MEMBERSHIPS.key: _membership_pictures(tables[MEMBERSHIPS.key], health),
+        CHANGES.key: {},
+        HEALTH.key: {"stale": int(health.stale.sum().to_pyarrow().as_py() or 0), **_health_table(health)},
+    }
+    for key, value in tables.items():
+        metadata = shown[key] | ({"dagster/row_count": graph.lake.commit(key).rows, "unchanged": True} if stored else {})
+        yield dg.MaterializeResult(asset_key=graph.asset_key(key), value=None if stored else value, metadata=metadata)
 
 
 def _membership_pictures(memberships: ir.Table, health: ir.Table) -> dict[str, dg.MarkdownMetadataValue]:

@@ -5,12 +5,14 @@ A table's key is its path ("unified", "events"); whole-table writes replace the 
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import ibis
 import ibis.expr.types as ir
@@ -23,6 +25,9 @@ from seg_assets.errors import LakeError
 from seg_assets.lake.engine import Engine, WrittenFile
 
 Key = tuple[str, ...]
+
+RUN_ID = "run_id"
+"""The one fact that tells two equal commits apart."""
 
 
 @dataclass(frozen=True)
@@ -113,6 +118,8 @@ class Lake:
     ) -> Commit:
         """Replaces the table by `data` in one atomic commit; readers see the old version until then, and after a crash.
 
+        Where the same facts (the run's own id aside) led to the same bytes there is nothing to commit: the version stays, and so does all that was made from it.
+
         Args:
             key: which table.
             data: an expression (computed in bounded memory) or Arrow data.
@@ -126,10 +133,15 @@ class Lake:
         uri = self.uri(key)
         properties = CommitProperties(custom_metadata={name: json.dumps(value) for name, value in (facts or {}).items()})
         if self.is_local:
+            schema = delta_schema(expr.schema().to_pyarrow())
             files = self.engine.write_files(expr, Path(uri), partition_by=partition_by, order_by=order_by)
+            if self._stands(key, ibis.Schema.from_pyarrow(schema), files, facts or {}):
+                for file in files:
+                    file.path.unlink()
+                return self.commit(key)
             create_table_with_add_actions(
                 uri,
-                Schema.from_arrow(delta_schema(expr.schema().to_pyarrow())),
+                Schema.from_arrow(schema),
                 [add_action(file, Path(uri)) for file in files],
                 mode="overwrite",
                 partition_by=[partition_by] if partition_by else None,
@@ -148,6 +160,16 @@ class Lake:
             commit_properties=properties,
         )
         return self.commit(key)
+
+    def _stands(self, key: Key, schema: ibis.Schema, files: Sequence[WrittenFile], facts: Mapping[str, Any]) -> bool:
+        """Whether the newest version has just this schema, these facts and, byte for byte, these files."""
+        if not facts or not self.exists(key) or any(self.facts(key).get(name) != value for name, value in facts.items() if name != RUN_ID):
+            return False
+        table = self.delta(key)
+        if ibis_schema(table) != schema:
+            return False
+        stored = sorted(_content(Path(self.uri(key), unquote(path))) for path in pa.table(table.get_add_actions())["path"].to_pylist())
+        return stored == sorted(_content(file.path) for file in files)
 
     def commit(self, key: Key, version: int | None = None) -> Commit:
         """The commit of a version; None is the newest."""
@@ -200,6 +222,12 @@ def _delta_type(dtype: pa.DataType) -> pa.DataType:
     if pa.types.is_time(dtype) or pa.types.is_duration(dtype):
         return pa.string()
     return dtype
+
+
+def _content(path: Path) -> tuple[str, bytes]:
+    """The folder a file is in, which holds its partition values, and a hash of its bytes."""
+    with path.open("rb") as file:
+        return path.parent.name, hashlib.file_digest(file, "blake2b").digest()
 
 
 def _is_json(text: str) -> bool:

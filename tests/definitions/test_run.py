@@ -6,6 +6,8 @@ from pathlib import Path
 
 import dagster as dg
 
+from seg_assets.graph import Graph
+from seg_assets.project.load import load_project
 from tests.definitions.conftest import AS_OF, PERSONS, SECRET, Shop, refresh
 
 
@@ -52,8 +54,26 @@ def test_dagster_and_the_lake_outside_the_vault_hold_no_address_and_no_secret(sh
     assert [text[:80] for text in texts if "canary@" in text or "Canary1" in text or SECRET in text] == []
 
 
-def test_a_second_refresh_sends_nothing_twice(shop: Shop) -> None:
-    before = shop.receiver.held.audiences()
+def test_a_second_refresh_sends_nothing_twice_and_writes_nothing_anew(shop: Shop) -> None:
+    before, stored = shop.receiver.held.audiences(), versions(shop)
     assert before
-    assert refresh(shop.graph, shop.instance).success
+    again = refresh(shop.graph, shop.instance)
+    assert again.success
     assert shop.receiver.held.audiences() == before
+    anew = {key for key, version in versions(shop).items() if version != stored[key]}
+    assert {key for key in anew if key[0] not in {"activation", "ops"}} == set()
+    standing = {e.asset_key.path[-1] for e in again.get_asset_materialization_events() if "unchanged" in e.materialization.metadata}
+    assert standing == {"memberships", "changes", "health"}
+
+
+def test_an_edited_segment_is_evaluated_though_its_data_stands(shop: Shop) -> None:
+    before = versions(shop)["segments", "memberships"]
+    definitions = shop.root / "segments" / "shop.yaml"
+    definitions.write_text(definitions.read_text().replace("{did: product_viewed, in: 365d}", "{did: product_viewed, in: 364d}"))
+    assert refresh(Graph.of(load_project(shop.root)), shop.instance).success
+    assert versions(shop)["segments", "memberships"] == before + 1
+
+
+def versions(shop: Shop) -> dict[tuple[str, ...], int]:
+    lake = shop.graph.lake
+    return {key: lake.delta(key).version() for key in lake.tables()}

@@ -35,6 +35,24 @@ def test_an_overwrite_keeps_the_old_version_for_audits(lake: Lake) -> None:
     assert (lake.facts(("t",))["as_of"], lake.facts(("t",), 0)["as_of"]) == ("two", "one")
 
 
+def test_the_same_facts_and_the_same_rows_are_no_new_version(lake: Lake) -> None:
+    days = pa.array([date(2026, 1, 1), date(2026, 1, 2), date(2026, 1, 1)])
+    rows, other = pa.table({"x": [1, 2, 3], "day": days}), pa.table({"x": [1, 3, 2], "day": days})
+
+    def write(table: pa.Table, **facts: str) -> int:
+        return lake.write(("t",), table, partition_by="day", order_by=["day", "x"], facts={"as_of": "one", "run_id": "first"} | facts).version
+
+    assert [write(rows), write(rows, run_id="second"), write(rows, as_of="two"), write(other, as_of="two"), write(rows, as_of="two")] == [
+        0,
+        0,
+        1,
+        2,
+        3,
+    ]
+    assert len(list(Path(lake.uri(("t",))).rglob("*.parquet"))) == 8
+    assert lake.facts(("t",), 0)["run_id"] == "first"
+
+
 def test_partitions_are_columns_again_when_read(lake: Lake) -> None:
     days = pa.array([date(2026, 1, 1), date(2026, 1, 2), date(2026, 1, 1)])
     lake.write(("events",), pa.table({"x": [1, 2, 3], "day": days}), partition_by="day")
