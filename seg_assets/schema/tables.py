@@ -370,7 +370,7 @@ RECEIPTS = Table(
         Column("op", "string", "add, update or remove.", required=True),
         Column("audience", "string", "Segment id.", required=True),
         PERSON,
-        Column("state", "string", "acked, rejected, retry or in_doubt.", required=True),
+        Column("state", "string", "planned, gated, sending, acked, rejected, retry_wait, in_doubt, superseded or expired.", required=True),
         Column("reason", "string", "The destination's reason, without personal data."),
         Column("at", UTC, "As-of instant of the delivery.", required=True),
     ),
