@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import inspect
+import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, get_origin
 
 from connectors.types import Context
 
@@ -100,18 +101,18 @@ _OFFERS = {"source": _streams, "destination": _objects, "enricher": _fields, "co
 
 def _made(cls: Any) -> Any:
     """An instance with placeholders for what is required; None where no placeholder will do."""
-    required = {name: "https://unset.invalid" for name, field in cls.config_model.model_fields.items() if field.is_required()}
-    for settings in (
-        required,
-        required | {"access_token": "unset"},
-        required | {"client_secret": "unset"},
-        {**required, "purposes": {"ads": "unset"}},
-    ):
+    required = {name: _placeholder(field.annotation) for name, field in cls.config_model.model_fields.items() if field.is_required()}
+    for more in ({}, {"access_token": "unset"}, {"client_secret": "unset"}):
         try:
-            return cls(cls.config_model.model_validate(settings))
+            return cls(cls.config_model.model_validate(required | more))
         except ValueError:
             continue
     return None
+
+
+def _placeholder(annotation: Any) -> Any:
+    kinds = {int: 1, dict: {"unset": "unset"}, tuple: ("unset",)}
+    return kinds.get(get_origin(annotation) or annotation, "https://unset.invalid")
 
 
 def _host(url: str) -> str:
@@ -121,3 +122,24 @@ def _host(url: str) -> str:
 def _table(heads: tuple[str, ...], rows: Any) -> str:
     lines = [" | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in row) for row in rows]
     return "\n".join([f"| {' | '.join(heads)} |", "|" + "---|" * len(heads), *(f"| {line} |" for line in lines)])
+
+
+def main(folder: Path) -> None:
+    """Writes the page of every built-in connector."""
+    from connectors.discovery import BUILT_INS
+    from connectors.registry import load_registry
+
+    registry = load_registry()
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in BUILT_INS:
+        (folder / f"{name}.md").write_text(built_in_page(registry, name), encoding="utf-8")
+
+
+def built_in_page(registry: Any, name: str) -> str:
+    """The page of a built-in connector, with a line that says how to renew it."""
+    head, _, rest = connector_page({kind: known[name] for kind, known in registry.connectors.items() if name in known}).partition("\n")
+    return f"{head}\n\n<!-- Made by `python -m connectors.about docs/vendors`; change the connector or its about.md, not this page. -->\n{rest}"
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

@@ -1,5 +1,7 @@
 """The pytest plug-in `seg_testkit`: `--seg-conformance FILE` writes a table of which connector keeps which law of `connectors.testkit`.
 
+Where the file is there already and has the two marks, only what stands between them is renewed.
+
 pytest loads it wherever seg-assets is installed, so it imports nothing of it.
 """
 
@@ -13,6 +15,7 @@ import pytest
 _CONTRACTS = {"SourceContract", "EnricherContract", "DestinationContract", "ConsentContract"}
 _MARKS = {"passed": "✓", "failed": "✗", "skipped": "–"}
 _WORST = ("failed", "passed", "skipped")
+BEGIN, END = "<!-- conformance: begin -->\n", "<!-- conformance: end -->\n"
 _RESULTS = pytest.StashKey[dict[tuple[str, str], dict[str, str]]]()
 
 
@@ -53,8 +56,15 @@ class _Collector:
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     results, file = config.stash[_RESULTS], config.getoption("seg_conformance")
     if file and not hasattr(config, "workerinput"):
-        file.write_text(conformance_table(results), encoding="utf-8")
+        file.write_text(_between(file, conformance_table(results)), encoding="utf-8")
         terminalreporter.write_line(f"conformance of {len(results)} connectors written to {file}")
+
+
+def _between(file: Path, table: str) -> str:
+    text = file.read_text(encoding="utf-8") if file.is_file() else ""
+    before, begin, rest = text.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    return f"{before}{begin}{table}{end}{after}" if begin and end else table
 
 
 def conformance_table(results: dict[tuple[str, str], dict[str, str]]) -> str:

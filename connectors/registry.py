@@ -22,6 +22,7 @@ from pydantic import SecretStr
 from connectors.discovery import disabled_by, find_plugins
 from connectors.errors import ConfigError
 from connectors.loading import KINDS, Loaded, described, load_plugin, traced
+from connectors.normalise import rules
 from connectors.types import ConsentProvider, DeliveryEvent, Destination, Enricher, Normaliser, PlanSummary, Source
 
 LOAD_SECONDS = 30.0
@@ -158,8 +159,8 @@ def load_registry(project_connectors: Path | None = None, *, timeout: float = LO
         The registry. Of two connectors of one kind with the same id the first wins: built-ins, then packages, then project files, each by name.
     """
     records: list[PluginRecord] = []
-    held: dict[str, dict[str, Any]] = {kind: {} for kind in (*KINDS, "normaliser")}
-    owners: dict[tuple[str, str], str] = {}
+    held: dict[str, dict[str, Any]] = {**{kind: {} for kind in KINDS}, "normaliser": dict(rules())}
+    owners: dict[tuple[str, str], str] = {("normaliser", name): "of rules that come along" for name in held["normaliser"]}
     policies: dict[str, list[tuple[str, Callable[..., Any]]]] = {}
     for found in find_plugins(project_connectors):
         if switch := disabled_by(found):

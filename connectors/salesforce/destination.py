@@ -15,6 +15,7 @@ from pydantic import Field
 
 from connectors.errors import DestinationError
 from connectors.http import Action, Api, Reply, Row, as_outcome, check_object, check_reply, deliver_rows, deliver_turns, load_spec
+from connectors.salesforce.bulk import BulkJobs
 from connectors.salesforce.org import NAME, SPEC_FILE, SalesforceOrg, listed, org_api, quoted
 from connectors.types import (
     ACKED,
@@ -35,6 +36,8 @@ from connectors.types import (
 )
 
 CONTACTS = "contacts"
+JOB = 20_000
+"""Operations per bulk job: some 10 MB, far below the 100 MB a job takes."""
 ENVELOPE = ('{"allOrNone":false,"records":[', "]}")
 IDS_PER_QUERY = 100
 """Addresses of queries are limited; so many ids fit with room to spare."""
@@ -59,7 +62,7 @@ class SalesforceDestination:
         api=">=1,<2",
         docs_url="https://developer.salesforce.com/docs/atlas.en-us.api_rest.meta/api_rest/resources_composite_sobjects_collections.htm",
         limits=load_spec(SPEC_FILE).limits,
-        capabilities=frozenset({Capability.CONTAINERS, Capability.READ_BACK}),
+        capabilities=frozenset({Capability.CONTAINERS, Capability.READ_BACK, Capability.BULK}),
     )
     config_model: ClassVar[type[Config]] = SalesforceDestinationConfig
 
@@ -69,7 +72,8 @@ class SalesforceDestination:
 
     def objects(self) -> Sequence[ObjectDef]:
         about = "Contacts in the campaign of an audience; fields are contact fields, LastName among them."
-        return [ObjectDef(CONTACTS, self._config.match_key, 1_000, about, idempotency=Idempotency.ABSOLUTE, granularity=Granularity.ROW)]
+        kind = {"idempotency": Idempotency.ABSOLUTE, "granularity": Granularity.ROW}
+        return [ObjectDef(CONTACTS, self._config.match_key, 1_000, about, max_job=JOB, **kind)]
 
     def deliver(self, object: str, batch: Sequence[Operation], context: Context) -> Mapping[str, Outcome]:
         check_object("Salesforce", object, CONTACTS)
@@ -93,6 +97,24 @@ class SalesforceDestination:
         members = self._members(self._campaign(audience, context), list(contacts.values()), context)
         return (RemoteRow(key, contacts.get(key.casefold()) in members) for key in keys)
 
+    def submit(self, object: str, job: str, batch: Sequence[Operation], context: Context) -> str:
+        check_object("Salesforce", object, CONTACTS)
+        if (found := self._jobs.known(job, context)) or not batch:
+            return found
+        adds = [one for one in batch if one.kind is not OpKind.REMOVE]
+        left = self.deliver(object, [one for one in batch if one.kind is OpKind.REMOVE], context)
+        return self._jobs.hand_in(job, adds, left, context)
+
+    def poll(self, object: str, reference: str, context: Context) -> Mapping[str, Outcome] | None:
+        done = self._jobs.done(reference, context)
+        if done is None:
+            return None
+        outcomes = dict(done.outcomes)
+        for audience in sorted({audience for _, audience in done.contacts.values()}):
+            ids = {op_id: id for op_id, (id, for_) in done.contacts.items() if for_ == audience}
+            outcomes |= self._joined(self._campaign(audience, context), ids, context)
+        return outcomes
+
     def check(self, context: Context) -> None:
         for thing in ("Contact", "Campaign"):
             check_reply("Salesforce", self._api.call("query", context, query={"q": f"SELECT Id, {self._config.external_id} FROM {thing} LIMIT 1"}))
@@ -100,6 +122,11 @@ class SalesforceDestination:
     @cached_property
     def _api(self) -> Api:
         return org_api(self._config)
+
+    @cached_property
+    def _jobs(self) -> BulkJobs:
+        secret = self._config.client_secret or self._config.private_key
+        return BulkJobs(self._api, self._config.external_id, secret.get_secret_value() if secret else "")
 
     def _campaign(self, audience: str, context: Context) -> str:
         if audience not in self._campaigns:
@@ -110,11 +137,15 @@ class SalesforceDestination:
         """Operations of one audience and of different persons."""
         campaign = self._campaign(audience, context)
         outcomes, ids = self._written([one for one in operations if one.kind is not OpKind.REMOVE], context)
-        members = {op_id: {"attributes": {"type": "CampaignMember"}, "CampaignId": campaign, "ContactId": id} for op_id, id in ids.items()}
-        rows = [Row(op_id, json.dumps(member), unique=member["ContactId"]) for op_id, member in members.items()]
-        outcomes |= deliver_rows(self._api, "create_members", rows, context, envelope=ENVELOPE)
+        outcomes |= self._joined(campaign, ids, context)
         removals = {one.op_id: one.key.casefold() for one in operations if one.kind is OpKind.REMOVE}
         return outcomes | self._removed(campaign, removals, context) if removals else outcomes
+
+    def _joined(self, campaign: str, ids: Mapping[str, str], context: Context) -> dict[str, Outcome]:
+        """Contacts put into the campaign. `ids` are theirs, by op_id."""
+        members = {op_id: {"attributes": {"type": "CampaignMember"}, "CampaignId": campaign, "ContactId": id} for op_id, id in ids.items()}
+        rows = [Row(op_id, json.dumps(member), unique=member["ContactId"]) for op_id, member in members.items()]
+        return deliver_rows(self._api, "create_members", rows, context, envelope=ENVELOPE)
 
     def _written(self, adds: Sequence[Operation], context: Context) -> tuple[dict[str, Outcome], dict[str, str]]:
         """Contacts made or changed: outcomes as long as they are in no campaign, and ids by op_id."""

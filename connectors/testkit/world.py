@@ -14,10 +14,11 @@ from typing import Any, ClassVar
 import pytest
 from pydantic import SecretStr
 
+from connectors.errors import ConfigError
 from connectors.sandbox.emulation import Emulation
 from connectors.sandbox.server import serving
-from connectors.testkit.proxy import Proxy
-from connectors.types import Context
+from connectors.testkit.proxy import Answer, Proxy
+from connectors.types import Checks, Context
 
 NOW = 1_767_225_600.0
 """2026-01-01T00:00:00Z, where the clock stands when a law begins."""
@@ -161,6 +162,16 @@ class Contract:
     def test_limits_say_where_and_when_they_were_read(self) -> None:
         vague = [limit.name for limit in self.connector.meta.limits if not limit.source or not limit.read_on or limit.value <= 0]
         assert not vague, f"limits without source, date or value: {vague}"
+
+    def test_a_check_passes_with_right_credentials_and_tells_refused_ones(self, world: World) -> None:
+        if not isinstance(world.make(), Checks):
+            pytest.skip("has no check")
+        world.make().check(world.context)
+        assert world.wire.hits, "nothing was asked"
+        world.wire.always = Answer(401)
+        with pytest.raises(ConfigError) as error:
+            world.make().check(world.context)
+        assert error.value.hint, "say what the user can do"
 
     def test_making_one_touches_nothing(self, world: World) -> None:
         world.make()

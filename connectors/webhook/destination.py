@@ -21,6 +21,7 @@ from pydantic import Field, SecretStr, field_validator
 from connectors.errors import ConfigError
 from connectors.http import Api, Row, check_reply, deliver_rows, load_spec
 from connectors.http.client import checked_url
+from connectors.normalise import rules
 from connectors.types import Config, ConnectorMeta, Context, ObjectDef, Operation, Outcome, SystemClock, Verdict
 
 OBJECT = "members"
@@ -36,11 +37,19 @@ class WebhookConfig(Config):
     timeout: float = Field(10, gt=0, le=300, description="Seconds to wait for the receiver.")
     max_batch: int = Field(500, ge=1, le=10_000, description="Operations per request.")
     match_key: Literal["email", "phone", "user_id", "person_id"] = Field("email", description="Identifier the receiver knows persons by.")
+    key_as: str | None = Field(None, description="Rule that brings the identifier into a platform's form, hashed mostly: uid2.email@2026-08, say.")
 
     @field_validator("url")
     @classmethod
     def _allowed(cls, url: str) -> str:
         return checked_url(url)
+
+    @field_validator("key_as")
+    @classmethod
+    def _known(cls, name: str | None) -> str | None:
+        if name is not None and name not in rules():
+            raise ValueError(f"there is no rule {name!r}; there are {', '.join(rules())}")
+        return name
 
 
 class WebhookDestination:
@@ -66,9 +75,14 @@ class WebhookDestination:
             raise ConfigError(f"the webhook destination has no object {object!r}", hint=f"use {OBJECT!r}")
         outcomes: dict[str, Outcome] = {}
         rows: list[Row] = []
+        form = rules()[self._config.key_as] if self._config.key_as else lambda key: key
         for operation in batch:
+            key = form(operation.key)
+            if key is None:
+                outcomes[operation.op_id] = Outcome(Verdict.REJECTED, f"the key can't be brought into the form {self._config.key_as}")
+                continue
             try:
-                rows.append(Row(operation.op_id, _text(operation), key=operation.op_id, person=operation.key))
+                rows.append(Row(operation.op_id, _text(replace(operation, key=key)), key=operation.op_id, person=operation.key))
             except (TypeError, ValueError):
                 outcomes[operation.op_id] = Outcome(Verdict.REJECTED, "a value can't be written as JSON")
         if self._clock:

@@ -6,12 +6,15 @@ import sys
 
 import pytest
 
+from connectors.about import ABOUT, built_in_page
+from connectors.discovery import BUILT_INS
 from connectors.registry import load_registry
 from connectors.testkit import ConsentContract, DestinationContract, EnricherContract, SourceContract
 from seg_assets.sdk import Action
 from tests.docs.pages import ROOT, blocks
 
 PAGE = "docs/vendors.md"
+TABLE = "docs/connectors.md"
 
 
 def test_the_example_keeps_its_contract(tmp_path):
@@ -29,7 +32,7 @@ def test_the_example_keeps_its_contract(tmp_path):
 
 @pytest.mark.parametrize("contract", [SourceContract, DestinationContract, EnricherContract, ConsentContract])
 def test_the_table_shows_every_law_and_every_built_in_connector_and_nothing_broken(contract):
-    text = (ROOT / PAGE).read_text(encoding="utf-8")
+    text = (ROOT / TABLE).read_text(encoding="utf-8")
     head, _, *lines = re.search(rf"^\| {contract.__name__} \|.*?(?=\n\n)", text, re.MULTILINE | re.DOTALL)[0].splitlines()
     laws = {name.removeprefix("test_").replace("_", " ") for base in contract.__mro__ for name in vars(base) if name.startswith("test_")}
     assert {line.split("|")[1].strip() for line in lines} == laws
@@ -42,4 +45,10 @@ def test_the_guide_names_every_action_and_built_in_vendor():
     text = (ROOT / PAGE).read_text(encoding="utf-8")
     assert [action for action in Action if f"`{action.value}`" not in text] == []
     vendors = [file.parent.name for file in (ROOT / "connectors").glob("*/http.yaml") if file.parent.name != "webhook"]
-    assert [name for name in vendors if f"| `{name}` |" not in text] == []
+    assert [name for name in vendors if f"[`{name}`](vendors/{name}.md)" not in text] == []
+
+
+@pytest.mark.parametrize("name", BUILT_INS)
+def test_the_page_of_a_connector_is_what_its_classes_say_of_themselves(name):
+    assert (ROOT / "docs" / "vendors" / f"{name}.md").read_text(encoding="utf-8") == built_in_page(load_registry(), name)
+    assert (ROOT / "connectors" / name / ABOUT).read_text(encoding="utf-8").strip()

@@ -102,6 +102,11 @@ class Eager(AcmeDestination):
         urllib.request.urlopen(f"{config.url}token", b"x").read()
 
 
+@breaks(Destination, "test_a_check_passes_with_right_credentials_and_tells_refused_ones")
+class ChecksNothing(AcmeDestination):
+    def check(self, context): ...
+
+
 # Destinations
 
 

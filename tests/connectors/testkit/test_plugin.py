@@ -54,3 +54,28 @@ def test_the_table_tells_kept_laws_from_broken_ones_and_from_those_that_do_not_a
     assert "| the class conforms | ✓ |" in table
     assert "| a refused row is rejected and harms no other | ✗ |" in table
     assert "assert {} == " in done.stdout or "assert set() == " in done.stdout, "assertions of the kit are not rewritten"
+
+
+def test_a_table_that_stands_in_a_page_is_renewed_there(tmp_path, pytestconfig):
+    (tmp_path / "test_mine.py").write_text("from seg_connector_acme.contracts import Source\n\nclass TestMine(Source): ...\n")
+    (tmp_path / "page.md").write_text("# Mine\n\n<!-- conformance: begin -->\nold\n<!-- conformance: end -->\nthe rest\n")
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-k",
+        "class_conforms",
+        "--seg-conformance",
+        "page.md",
+        "-p",
+        "no:cacheprovider",
+        "--rootdir",
+        ".",
+    ]
+    environment = {"PYTHONPATH": f"{pytestconfig.rootpath}{os.pathsep}{ACME}", "PATH": ""}
+    subprocess.run([*command, "test_mine.py"], cwd=tmp_path, env=environment, check=True, capture_output=True)
+    page = (tmp_path / "page.md").read_text()
+    assert page.startswith("# Mine\n\n<!-- conformance: begin -->\n| SourceContract | acme |")
+    assert page.endswith("does not apply\n<!-- conformance: end -->\nthe rest\n")
+    assert "old" not in page

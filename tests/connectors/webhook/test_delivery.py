@@ -42,6 +42,15 @@ def test_fields_of_every_plain_type_are_written(served, webhook, context):
     assert served.receiver.held.members("vip")["ann"] == expected
 
 
+def test_keys_come_in_the_form_of_a_platform_and_what_is_no_key_is_rejected(served, webhook, context):
+    rows = [Operation("1", OpKind.ADD, "vip", "USER@example.com"), Operation("2", OpKind.ADD, "vip", "nobody")]
+    outcomes = webhook(served.url, key_as="uid2.email@2026-08").deliver("members", rows, context)
+    assert verdicts(outcomes) == {"1": Verdict.ACKED, "2": Verdict.REJECTED}
+    assert set(served.receiver.held.members("vip")) == {"tMmiiTI7IaAcPpQPFQ65uMVCWH8av9jw4cwf/F5HVRQ="}
+    with pytest.raises(ValidationError, match="there is no rule"):
+        webhook(served.url, key_as="uid2.email@1999-01")
+
+
 @pytest.mark.parametrize("value", [float("nan"), Decimal("Infinity"), datetime(2026, 1, 1), object(), b"x", "\ud800"])  # noqa: DTZ001 (a naive time is the point)
 def test_an_operation_that_can_not_be_written_is_rejected_and_the_others_are_sent(served, webhook, adds, context, value):
     bad = Operation("bad", OpKind.ADD, "vip", "bad", {"value": value})

@@ -43,6 +43,7 @@ from seg_assets.sdk import (
     Subject,
     Verdict,
     as_outcome,
+    check_reply,
     deliver_rows,
 )
 
@@ -120,6 +121,9 @@ class AcmeDestination(_Connector):
             rows = [self.row(one) for one in batch if one.audience == audience]
             outcomes |= deliver_rows(self.api, "members", rows, context, envelope=(f'{{"list":{json.dumps(audience)},"inputs":[', "]}"))
         return outcomes
+
+    def check(self, context: Context) -> None:
+        check_reply("Acme", self.api.call("read", context, json={"list": "", "emails": []}))
 
     def row(self, one: Operation) -> Row:
         op = "remove" if one.kind is OpKind.REMOVE else "set"

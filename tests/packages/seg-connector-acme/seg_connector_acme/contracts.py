@@ -9,7 +9,7 @@ from seg_connector_acme.stand_in import SECRETS, Acme
 
 
 class AtAcme:
-    calls = "/(members|contacts|enrich|decide|changes)"
+    calls = "/(members|read|contacts|enrich|decide|changes)"
     renews = "/token"
 
     def serve(self, folder, clock):
