@@ -22,6 +22,8 @@ LEFT = "left the segment"
 CLEARED = "cleared"
 """Stands for the hash of a payload whose fields are all empty."""
 NOTHING = "\x1e"
+WHOLLY = ("archive", "erase")
+"""Ways of leaving that take the whole record."""
 
 
 @dataclass(frozen=True)
@@ -93,9 +95,11 @@ def plan(
     """
     members = eligible(Rules(target.match_key, target.exclusive, target.suppress), audiences, memberships, reach, consents)
     desired = _one_per_key(_with_payload(target, members, people), target, committed).cache()
-    rows = _operations(target, _left(target, _states(desired, committed, unsettled)), resync).cache()
+    rows = _operations(target, _left(target, _states(desired, committed, unsettled)), resync)
+    if target.on_leave in WHOLLY:  # who stays anywhere must be known
+        rows = rows.cache()
     stays = rows.filter((rows["op"] != "remove") & (rows.held.notnull() | (rows.wanted.notnull() & rows.blocked.isnull()))).select("person_id")
-    rows = _identified(target, rows.filter(rows["op"] != "none"))
+    rows = _identified(target, rows.filter(rows["op"] != "none").cache())
     rows = _still_reached(target, rows, reach, desired)
     rows = guarded(rows, committed.filter(committed.payload_hash.notnull()), people, Guards(target.max_remove, target.max_remove_count, target.stale))
     rows = _capped(target, audiences, rows, added or {})
@@ -124,8 +128,12 @@ def _with_payload(target: Target, members: ir.Table, people: ir.Table) -> ir.Tab
 def _one_per_key(rows: ir.Table, target: Target, committed: ir.Table) -> ir.Table:
     """Blocks all but one of an audience's members who are reached by one address: whoever is held already stays, else the lowest id."""
     sendable = rows.filter(rows.blocked.isnull())
-    crowded = sendable.group_by("audience", "reach_hash").aggregate(persons=sendable.count()).filter(ibis._.persons > 1)
-    rivals = sendable.join(crowded, ["audience", "reach_hash"]).select("audience", "reach_hash", "person_id")
+    suspects = sendable.group_by("audience", number=sendable.reach_hash.hash()).aggregate(persons=sendable.count()).filter(ibis._.persons > 1)
+    suspected = sendable.mutate(number=sendable.reach_hash.hash()).semi_join(
+        suspects, ["audience", "number"]
+    )  # numbers are compared faster than texts
+    crowded = suspected.group_by("audience", "reach_hash").aggregate(persons=suspected.count()).filter(ibis._.persons > 1)
+    rivals = suspected.join(crowded, ["audience", "reach_hash"]).select("audience", "reach_hash", "person_id")
     held = committed.filter(committed.payload_hash.notnull()).select("audience", "person_id", held=ibis.literal(True))
     rivals = rivals.left_join(held, ["audience", "person_id"])
     keepers = rivals.group_by("audience", "reach_hash").aggregate(
@@ -209,7 +217,7 @@ def _manner(target: Target, rows: ir.Table, stays: ir.Table) -> ir.Table:
     null = ibis.null("string")
     if target.on_leave == "clear":
         return rows.mutate(leave=(rows.cleared & (rows["op"] == "update")).ifelse("clear", null))
-    if target.on_leave not in ("archive", "erase"):
+    if target.on_leave not in WHOLLY:
         return rows.mutate(leave=null)
     removed = rows["op"] == "remove"
     kept = ibis.union(stays, rows.filter(removed & rows.blocked.notnull()).select("person_id"), distinct=True)

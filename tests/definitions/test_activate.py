@@ -92,6 +92,22 @@ def test_a_resync_sends_everybody_again_and_changes_nobody(copy: Path, seg: Seg)
     assert seg(copy, "status")[0]["held"] == held
 
 
+ADS = """pressure: {most: 1, within: 7d}
+destinations:
+  ads:
+    connector: webhook
+    config: {url: "http://127.0.0.1:9/", secret: a signing key for tests}
+    audiences: [buyers, lookers]
+"""
+
+
+def test_contact_pressure_counts_additions_at_all_destinations(copy: Path, seg: Seg) -> None:
+    edit(copy, "destinations:\n", ADS)
+    ads, crm = seg(copy, "plan", "ads", "crm")
+    assert (ads["add"], ads["blocked"]) == (0, {"pressure: 1 additions in 7d at all destinations": seg(copy, "status", "crm")[0]["held"]})
+    assert crm["blocked"] == {}
+
+
 REFUSES = """
 from seg_assets.sdk import hookimpl
 
