@@ -31,7 +31,7 @@ def deliver_plan(
         resync: whether the plan sends every member again.
 
     Returns:
-        What became of it; and seconds since the start with the operations sent by then, one pair per batch.
+        What became of it; and seconds since the first batch was ready with the operations sent by then, one pair per batch.
 
     Raises:
         DeliveryError: a plug-in refuses the delivery.
@@ -46,15 +46,20 @@ def deliver_plan(
         graph.registry.tell(DeliveryEvent(node.name, target.name, as_of, state, dict(done.verdicts), done.stopped))
 
     with graph.context(as_of) as context:
-        began = context.clock.now()
+        began: list[float] = []
+
+        def timed(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+            for batch in batches:
+                began.append(context.clock.now())
+                yield batch
 
         def progress(done: Delivered) -> None:
-            points.append((context.clock.now() - began, done.sent))
+            points.append((context.clock.now() - began[0], done.sent))
             tell("batch", done)
 
         tell("started", Delivered())
         result = deliver(
-            _outgoing(planning, planned, now),
+            timed(_outgoing(planning, planned, now)),
             with_leave(graph.destination(node.name), _leave(planned, now)),
             target,
             graph.ledger(node.name, target.name),

@@ -32,6 +32,7 @@ NOT_RUN = {
     "pip install -e seg-connector-loyalty\n": "would install it for all tests",
     "seg sandbox --vendor seg_connector_loyalty.source_emulation --port 8026\n": "is served while other blocks run",
     "uv run pytest -m release\n": "runs other tests, for minutes",
+    "SEG_CRASHES=500 uv run pytest -m crash tests/activation\n": "runs other tests",
     "uv run python docs/img/make.py\n": "renews pictures of the repository, from a demo at full size",
 }
 """Blocks tagged `no-run`, and why."""
