@@ -192,8 +192,8 @@ class Claim:
     def withdraw(self, ids: Iterable[int]) -> None:
         """Operations that had no effect and will not be sent again: the doubts whose place they took are open again."""
         with self._writing() as (connection, _):
+            self._supersede(connection, ids, "it had no effect, and is no longer planned")
             self._reopen(connection, ids)
-            self._supersede(connection, ids, "no longer planned")
 
     def supersede(self, ids: Iterable[int], reason: str) -> None:
         """Operations that will not be sent after all."""

@@ -148,6 +148,10 @@ def _put_away(claim: Claim, tally: Tally, found: Sequence[Due], steps: Sequence[
             acked[one.supersedes.id] = one.supersedes.op_id, Outcome(Verdict.ACKED, "found to have taken effect")
             replanned.append(one.known.id)
             tally.add("superseded", "an earlier operation had taken effect after all: the next plan knows")
+        elif step is Step.WITHDRAW and one.supersedes:
+            withdrawn.append(one.supersedes.id)
+            replanned.append(one.known.id)
+            tally.add("superseded", "an earlier removal had no effect after all: the next plan knows")
         elif step is Step.STALE:
             replanned.append(one.known.id)
             tally.add("superseded", "something has changed since it was planned: the next plan knows")

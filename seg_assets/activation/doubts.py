@@ -31,6 +31,8 @@ class Step(Enum):
     """The earlier operation in doubt took effect, and this one was planned for the case that it had not: the next plan has what is right."""
     STALE = auto()
     """It was planned upon something that has changed since: the next plan has what is right."""
+    WITHDRAW = auto()
+    """The earlier removal in doubt had no effect, so what it was to remove is in doubt again: the next plan has what is right."""
     WAIT = auto()
     """The destination wants it later, or is still at work on a job that has to do with it."""
     STOP = auto()
@@ -112,7 +114,9 @@ def after_reading(op: str, fields: Mapping[str, Any], found: RemoteRow | None, d
     if not same:
         if found.present == (op == "update"):
             return Step.SEND
-        return Step.REPLAN if found.present != (doubt.op == "remove") else Step.STOP
+        if found.present != (doubt.op == "remove"):
+            return Step.REPLAN
+        return Step.WITHDRAW if doubt.op == "remove" else Step.STOP
     if op == "add" or not found.present:
         return Step.ACKED if found.present else Step.SEND
     told = [name for name in fields if name in found.fields]

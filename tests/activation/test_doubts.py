@@ -163,6 +163,19 @@ def test_what_never_took_effect_is_not_removed_where_the_vendor_can_be_asked(sce
         assert story.deliver().sent == 0
 
 
+@pytest.mark.parametrize("kind", [A, B, C])
+def test_who_comes_back_while_the_removal_of_a_doubtful_addition_is_in_doubt_is_there_once(scene: Make, kind: Idempotency) -> None:
+    with scene(kind) as story:
+        story.deliver("lose answer")
+        story.shop.members["vip"] = set()
+        story.deliver(*(["", "lose request"] if kind is C else ["lose request"]))  # C asks first
+        story.shop.members["vip"], story.shop.tiers = {1, 2, 3, 4, 5}, dict.fromkeys(range(1, 6), "gold")
+        for _ in range(3):
+            story.deliver()
+        assert story.right()
+        assert story.ledger.unsettled().num_rows == 0
+
+
 @pytest.mark.parametrize("fault", ["lose answer", "lose request"])
 @pytest.mark.parametrize("kind", [A, B, C])
 def test_what_changes_while_it_is_in_doubt_ends_right(scene: Make, kind: Idempotency, fault: Fault) -> None:
