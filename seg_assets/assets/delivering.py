@@ -54,7 +54,8 @@ def deliver_plan(
                 yield batch
 
         def progress(done: Delivered) -> None:
-            points.append((context.clock.now() - began[0], done.sent))
+            at = context.clock.now()
+            points.append((at - (began[0] if began else at), done.sent))
             tell("batch", done)
 
         tell("started", Delivered())
