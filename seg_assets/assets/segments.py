@@ -16,10 +16,14 @@ from seg_assets.profiles.profiles import people
 from seg_assets.schema.tables import ASSIGNMENTS, ENGAGEMENT, EVENTS, FEATURES, LINKS, PERSON_CONSENTS, PERSONAS, PROFILES, RFM
 from seg_assets.schema.types import Table
 from seg_assets.segments import SegmentSet, catalog_of, evaluate, read_segments
+from seg_assets.segments.log import logged, movements
 from seg_assets.segments.tables import CHANGES, HEALTH, MEMBERSHIPS
 
 TIMER = ("source", "clock", "membership_ends")
 """Path of the external asset that the timer's sensor reports on when a membership ends because time passes."""
+
+MOST_STEPS = 50
+"""Lines of the change log shown in the UI."""
 
 INPUTS: dict[str, Table] = {
     "profiles": PROFILES,
@@ -62,7 +66,7 @@ def build_segment_assets(graph: Graph) -> list[dg.AssetsDefinition | dg.AssetSpe
         lake, segments = graph.lake, segments_of(graph)
         if _stand(context, graph, segments):
             context.log.info("neither data nor definitions have changed: every membership stands")
-            yield from _results(graph, {table.key: lake.read(table.key) for table in tables.values()}, stored=True)
+            yield from _results(graph, {table.key: lake.read(table.key) for table in (CHANGES, HEALTH, MEMBERSHIPS)}, stored=True)
             return
         evaluation = evaluate(
             segments,
@@ -72,9 +76,9 @@ def build_segment_assets(graph: Graph) -> list[dg.AssetsDefinition | dg.AssetSpe
             as_of=run_as_of(context, graph),
             previous=lake.read(MEMBERSHIPS.key) if lake.exists(MEMBERSHIPS.key) else None,
         )
-        log = [lake.read(CHANGES.key)] if lake.exists(CHANGES.key) else []
-        changes = ibis.union(*log, evaluation.changes) if log else evaluation.changes
-        yield from _results(graph, {MEMBERSHIPS.key: evaluation.memberships, CHANGES.key: changes, HEALTH.key: evaluation.health})
+        changes = logged(lake.read(CHANGES.key) if lake.exists(CHANGES.key) else None, evaluation.changes, lake.next_version(MEMBERSHIPS.key))
+        # The log first and the memberships last: whatever a crash leaves, the next evaluation starts from the memberships and writes the same log again.
+        yield from _results(graph, {CHANGES.key: changes, HEALTH.key: evaluation.health, MEMBERSHIPS.key: evaluation.memberships})
 
     return [_timer(graph), segments]
 
@@ -115,7 +119,7 @@ def _results(graph: Graph, tables: Mapping[tuple[str, ...], ir.Table], *, stored
     health = tables[HEALTH.key]
     shown: dict[tuple[str, ...], dict[str, Any]] = {
         MEMBERSHIPS.key: _membership_pictures(tables[MEMBERSHIPS.key], health),
-        CHANGES.key: {},
+        CHANGES.key: _change_pictures(tables[CHANGES.key], health),
         HEALTH.key: {"stale": int(health.stale.sum().to_pyarrow().as_py() or 0), **_health_table(health)},
     }
     for key, value in tables.items():
@@ -134,6 +138,20 @@ def _membership_pictures(memberships: ir.Table, health: ir.Table) -> dict[str, d
     return {
         "sizes": dg.MetadataValue.md(as_markdown(sizes, "Members per segment")),
         "overlap": dg.MetadataValue.md(as_markdown(overlap, "Overlap of segments")),
+    }
+
+
+def _change_pictures(changes: ir.Table, health: ir.Table) -> dict[str, dg.MarkdownMetadataValue]:
+    from seg_assets.report.canvas import as_markdown
+    from seg_assets.report.segments import segment_history
+
+    titles = {row["segment"]: row["title"] for row in health.select("segment", "title").to_pyarrow().to_pylist()}
+    steps = movements(changes).to_pyarrow().to_pylist()
+    newest = sorted(steps, key=lambda step: (-step["evaluation"], step["segment"]))[:MOST_STEPS]
+    lines = [f"| {s['as_of']:%Y-%m-%d %H:%M} | {s['segment']} | +{s['entered']:,} | -{s['left']:,} | {s['size']:,} |" for s in newest]
+    return {
+        "history": dg.MetadataValue.md(as_markdown(segment_history(steps, titles), "Members over time")),
+        "log": dg.MetadataValue.md("\n".join(["| as of | segment | entered | left | members then |", "|---|---|---:|---:|---:|", *lines])),
     }
 
 

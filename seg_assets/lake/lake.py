@@ -178,6 +178,10 @@ class Lake:
         rows, size = (sum(actions.column(c).to_pylist()) for c in ("num_records", "size_bytes"))
         return Commit(table.version(), rows, size, self.uri(key))
 
+    def next_version(self, key: Key) -> int:
+        """The version the next write of a table makes."""
+        return self.delta(key).version() + 1 if self.exists(key) else 0
+
     def facts(self, key: Key, version: int | None = None) -> dict[str, Any]:
         """What the commit of a version (None: the newest) said about itself; {} where there is no table."""
         if not self.exists(key):

@@ -86,6 +86,23 @@ def canvas(height: float, title: str) -> tuple[Figure, Axes]:
     return figure, axes
 
 
+def panels(count: int, across: int, height: float, title: str) -> tuple[Figure, list[Axes]]:
+    """An empty figure of the usual width with several small plots.
+
+    Args:
+        count: how many.
+        across: how many beside each other.
+        height: of one plot, inches.
+        title: what the picture says.
+    """
+    from matplotlib.figure import Figure
+
+    down = -(-count // across)
+    figure = Figure(figsize=(WIDTH, 0.6 + height * down), dpi=DPI, layout="constrained", facecolor="white")
+    figure.suptitle(textwrap.fill(title, 74), x=0.01, ha="left")
+    return figure, [figure.add_subplot(down, across, i + 1) for i in range(count)]
+
+
 def blank(title: str, reason: str) -> Figure:
     """A picture that says why there is nothing to show."""
     figure, axes = canvas(1.4, title)

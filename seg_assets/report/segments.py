@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
 
 import ibis.expr.types as ir
 import pyarrow as pa
 
-from seg_assets.report.canvas import BLUE, GREY, INK, blank, canvas, counts_on, percent, picture
+from seg_assets.report.canvas import BLUE, GREY, INK, blank, canvas, counts_on, panels, percent, picture
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -45,6 +46,43 @@ def segment_sizes(health: pa.Table) -> Figure:
     axes.set_xlabel("Members (and share of all persons)")
     counts_on(axes.xaxis)
     axes.xaxis.grid(visible=True)
+    return figure
+
+
+@picture
+def segment_history(steps: Sequence[Mapping[str, Any]], titles: Mapping[str, str]) -> Figure:
+    """How each segment's size went from evaluation to evaluation: one small plot each, all of the same instants.
+
+    Args:
+        steps: rows of `segments.log.movements`, by segment and evaluation.
+        titles: title of each segment that is defined, by id; others are not shown.
+    """
+    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
+
+    sizes: dict[str, list[tuple[datetime, int]]] = {}
+    for step in steps:
+        if step["segment"] in titles:
+            sizes.setdefault(step["segment"], []).append((step["as_of"], step["size"]))
+    if not sizes:
+        return blank("Members over time", "Nobody has entered a segment yet.")
+    first, last = (pick(at for points in sizes.values() for at, _ in points) for pick in (min, max))
+    if first == last:
+        return blank("Members over time", f"There is one evaluation so far, of {first:%Y-%m-%d}. The next one begins the lines.")
+    shown = sorted(sizes, key=lambda s: (-sizes[s][-1][1], s))[:MOST_SEGMENTS]
+    figure, axes = panels(len(shown), 3, 1.05, f"Members over time, {first:%Y-%m-%d} to {last:%Y-%m-%d}")
+    for plot, name in zip(axes, shown, strict=True):
+        at, members = zip(*sizes[name], (last, sizes[name][-1][1]), strict=True)
+        plot.step(at, members, where="post", color=BLUE, linewidth=1.6)
+        plot.plot(at[-1:], members[-1:], "o", color=BLUE, markersize=4)
+        plot.set_title(f"{textwrap.shorten(titles[name], 26, placeholder='…')}  {members[-1]:,}", fontsize=8.5, loc="left")
+        plot.set_ylim(0, max(members) * 1.25 or 1)
+        plot.set_yticks([])
+        plot.spines["left"].set_visible(False)
+        plot.set_xlim(first, last + (last - first) / 40)
+        locator = AutoDateLocator(minticks=2, maxticks=3)
+        plot.xaxis.set_major_locator(locator)
+        plot.xaxis.set_major_formatter(ConciseDateFormatter(locator, show_offset=False))
+        plot.tick_params(axis="x", labelsize=7)
     return figure
 
 

@@ -22,9 +22,11 @@ from seg_assets.segments.definitions import SegmentSet
 from seg_assets.segments.health import health_table
 from seg_assets.segments.judge import judge
 from seg_assets.segments.scene import Cuts, left_joined, union
-from seg_assets.segments.tables import CHANGES, MEMBERSHIPS
+from seg_assets.segments.tables import CHANGE, MEMBERSHIPS
 from seg_assets.segments.times import timestamp
 from seg_assets.segments.workspace import Workspace, rows_table
+
+CHANGE_SCHEMA = ibis.schema({column.name: column.dtype for column in CHANGE})
 
 ATOMS_PER_PASS = 1024
 """Segments are evaluated together up to so many atoms: the facts are a table of persons by atoms."""
@@ -203,7 +205,7 @@ class _Run:
             moved = rows.filter(rows.member != rows.was)
             cause = ibis.literal("definition" if self._edited(name, hashes[name]) else "data")
             change = moved.member.ifelse("entered", "left")
-            changes.append(_shaped(moved.mutate(change=change, as_of=now, cause=cause, reason=moved.reasons, **identity), CHANGES.schema))
+            changes.append(_shaped(moved.mutate(change=change, as_of=now, cause=cause, reason=moved.reasons, **identity), CHANGE_SCHEMA))
         memberships = kept.keep(union(members or [self.previous.limit(0)])).order_by("segment", "person_id")
         log = kept.keep(union(changes)).order_by("segment", "person_id")
         health = health_table(
@@ -225,7 +227,7 @@ class _Run:
         before = self.previous.filter(~self.previous.segment.isin([*errors, *self.parts])) if self.parts or errors else self.previous
         orphans = self.previous.filter(self.previous.segment.isin(list(self.parts) or [""])).anti_join(self.persons, "person_id")
         rows = union([before.mutate(cause=ibis.literal("segment_removed")), orphans.mutate(cause=ibis.literal("person_removed"))])
-        return _shaped(rows.mutate(change=ibis.literal("left"), as_of=now, reason=ibis.null("string")), CHANGES.schema)
+        return _shaped(rows.mutate(change=ibis.literal("left"), as_of=now, reason=ibis.null("string")), CHANGE_SCHEMA)
 
 
 def _members(segment: Segment, rows: ir.Table, identity: Mapping[str, ir.Value], now: ir.TimestampScalar) -> ir.Table:

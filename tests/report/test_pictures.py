@@ -4,6 +4,7 @@ import base64
 import io
 import json
 import random
+from datetime import UTC, datetime
 from functools import cache
 
 import ibis
@@ -21,7 +22,7 @@ from seg_assets.report.clusters import cluster_map, persona_profiles, silhouette
 from seg_assets.report.deliveries import delivery_errors, delivery_throughput
 from seg_assets.report.flows import delivery_funnel, record_counts, records_per_person, shopping_funnel, shopping_stages
 from seg_assets.report.scores import engagement_distribution, engagement_histogram, rfm_counts, rfm_heat_map
-from seg_assets.report.segments import segment_overlap_matrix, segment_overlaps, segment_sizes
+from seg_assets.report.segments import segment_history, segment_overlap_matrix, segment_overlaps, segment_sizes
 
 
 def rows(table: ibis.Table, *by: str) -> list[dict]:
@@ -52,6 +53,11 @@ HEALTH = [
     {"segment": "c", "title": "Nobody", "size": 0, "share": 0.0, "below_minimum": True},
 ]
 OVERLAPS = [{"segment": a, "other": b, "persons": n} for a, b, n in (("a", "a", 900), ("b", "b", 12), ("c", "c", 5), ("a", "b", 10), ("b", "a", 10))]
+STEPS = [
+    {"segment": segment, "as_of": datetime(2026, 7, day, tzinfo=UTC), "size": size}
+    for segment, sizes in (("a", (10, 12, 7)), ("b", (3, 3, 4)), ("gone", (1, 1, 1)))
+    for day, size in zip((1, 2, 9), sizes, strict=True)
+]
 RECORDS = [{"records": n, "persons": 90 // (n + 1), "linked": n * (90 // (n + 1))} for n in range(9)]
 DELIVERY = {"planned": 100, "blocked": 10, "acked": 70, "rejected": 5, "pending": 15}
 
@@ -80,6 +86,7 @@ PICTURES = {
     "silhouette of another k": lambda _: silhouette_by_k(CANDIDATES, 5),
     "map": lambda _: cluster_map(MAP, {c: f"Persona {c}" for c in MODEL.cluster_ids}),
     "personas": lambda _: persona_profiles(pa.Table.from_pylist([persona(0, 0.8), persona(1, -0.8)])),
+    "history": lambda _: segment_history(STEPS, {"a": "Buyers", "b": "Abandoned carts"}),
     "sizes": lambda shuffled: segment_sizes(pa.Table.from_pylist(shuffled(HEALTH))),
     "overlap": lambda shuffled: segment_overlap_matrix(pa.Table.from_pylist(shuffled(OVERLAPS)), {row["segment"]: row["title"] for row in HEALTH}),
     "funnel": lambda _: shopping_funnel({"viewed": 900, "added": 300, "checkout": 200, "ordered": 120}),
@@ -132,6 +139,8 @@ def test_the_same_input_gives_the_same_bytes_whatever_the_row_order_and_the_user
         lambda: silhouette_by_k(CANDIDATES[:1], 3),
         lambda: persona_profiles(pa.Table.from_pylist([persona(0, 0.0)])),
         lambda: segment_sizes(pa.table({"segment": [], "title": [], "size": [], "share": [], "below_minimum": []})),
+        lambda: segment_history([], {"a": "A"}),
+        lambda: segment_history(STEPS[:1], {"a": "A"}),
         lambda: segment_overlap_matrix(pa.Table.from_pylist(OVERLAPS[:1]), {"a": "A"}),
         lambda: segment_overlap_matrix(pa.Table.from_pylist(OVERLAPS[:2]), {"a": "A", "b": "B"}),
         lambda: shopping_funnel(dict.fromkeys(("viewed", "added", "checkout", "ordered"), 0)),
