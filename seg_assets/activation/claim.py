@@ -27,6 +27,7 @@ from seg_assets.activation.store import COMMITTED, IN_FLIGHT, JOBS, OPS, TARGETS
 
 COLUMNS = ("op_id", "op", "audience", "person_id", "payload_hash", "generation")
 """What the ledger keeps of a planned operation."""
+TURNED_OUT = "what it was planned upon turned out otherwise"
 UNTOLD = Outcome(Verdict.IN_DOUBT, "the destination did not say what became of it")
 STATES = {Verdict.ACKED: "acked", Verdict.REJECTED: "rejected", Verdict.RETRY: "retry_wait", Verdict.IN_DOUBT: "in_doubt"}
 
@@ -139,6 +140,7 @@ class Claim:
         version: str = "",
         job: str | None = None,
         decided: bool = False,
+        unsent: Sequence[int] = (),
     ) -> None:
         """What became of operations; acknowledged ones move `committed` in the same transaction.
 
@@ -149,11 +151,14 @@ class Claim:
             version: of the connector, kept with what is rejected.
             job: name of the job that is done with this.
             decided: whether it is certain: what was not acknowledged had no effect.
+            unsent: operations that will not be sent after all, because of these answers.
         """
         groups = _alike(answers)
         content: dict[str, dict[str, list[str]]] = defaultdict(dict)
         for answer, ids in groups.items():
             content[STATES[answer.verdict]].setdefault(answer.reason, []).extend(op_ids[id] for id in ids)
+        if unsent:
+            content["superseded"][TURNED_OUT] = [op_ids[id] for id in unsent]
         at = datetime.fromtimestamp(self._clock.now(), UTC).isoformat()
         with self._writing() as (connection, before):
             receipt = receipts.append(connection, self._statements, before, self.token, at, content)
@@ -168,6 +173,8 @@ class Claim:
                 connection.execute(sa.update(OPS).where(self._among(ids)).values(**told))
                 if decided:
                     self._reopen(connection, ids)
+            if unsent:
+                self._supersede(connection, unsent, TURNED_OUT)
             if job:
                 connection.execute(sa.update(JOBS).where(JOBS.c.name == job).values(done=True))
 
@@ -194,11 +201,6 @@ class Claim:
         with self._writing() as (connection, _):
             self._supersede(connection, ids, "it had no effect, and is no longer planned")
             self._reopen(connection, ids)
-
-    def supersede(self, ids: Iterable[int], reason: str) -> None:
-        """Operations that will not be sent after all."""
-        with self._writing() as (connection, _):
-            self._supersede(connection, ids, reason)
 
     def finish(self) -> None:
         """After a whole plan: what an earlier one wanted and this one does not is put away."""

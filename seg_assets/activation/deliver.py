@@ -136,24 +136,24 @@ def _read_back(asked: Sequence[Due], target: ObjectDef, destination: Destination
 def _put_away(claim: Claim, tally: Tally, found: Sequence[Due], steps: Sequence[Step]) -> None:
     """Writes down and counts what is not sent."""
     acked: dict[int, tuple[str, Outcome]] = {}
-    replanned: list[int] = []
+    replanned: dict[int, str] = {}
     withdrawn: list[int] = []
     for one, step in zip(found, steps, strict=True):
         if step is Step.ACKED:
             acked[one.known.id] = one.known.op_id, Outcome(Verdict.ACKED, "found to be so already")
             if one.supersedes and one.supersedes.id != one.known.id:
-                replanned.append(one.supersedes.id)
+                replanned[one.supersedes.id] = one.supersedes.op_id
             tally.add("acked")
         elif step is Step.REPLAN and one.supersedes:
             acked[one.supersedes.id] = one.supersedes.op_id, Outcome(Verdict.ACKED, "found to have taken effect")
-            replanned.append(one.known.id)
+            replanned[one.known.id] = one.known.op_id
             tally.add("superseded", "an earlier operation had taken effect after all: the next plan knows")
         elif step is Step.WITHDRAW and one.supersedes:
             withdrawn.append(one.supersedes.id)
-            replanned.append(one.known.id)
+            replanned[one.known.id] = one.known.op_id
             tally.add("superseded", "an earlier removal had no effect after all: the next plan knows")
         elif step is Step.STALE:
-            replanned.append(one.known.id)
+            replanned[one.known.id] = one.known.op_id
             tally.add("superseded", "something has changed since it was planned: the next plan knows")
         elif step is Step.WAIT and one.known.state != "sending":
             tally.add("waiting", "the destination wants it later, or a job goes on there")
@@ -161,12 +161,12 @@ def _put_away(claim: Claim, tally: Tally, found: Sequence[Due], steps: Sequence[
             if one.supersedes and one.supersedes.state != "in_doubt":
                 withdrawn.append(one.supersedes.id)
             tally.add("stuck", UNDECIDED)
-    if acked:
-        claim.record({id: outcome for id, (_, outcome) in acked.items()}, {id: op_id for id, (op_id, _) in acked.items()}, repeatable=False)
     if withdrawn:
         claim.withdraw(withdrawn)
-    if replanned:
-        claim.supersede(replanned, "what it was planned upon turned out otherwise")
+    if acked or replanned:
+        answers = {id: outcome for id, (_, outcome) in acked.items()}
+        op_ids = {id: op_id for id, (op_id, _) in acked.items()} | replanned
+        claim.record(answers, op_ids, repeatable=False, unsent=list(replanned))
 
 
 def _operation(row: Mapping[str, Any]) -> Operation:
