@@ -11,10 +11,9 @@ from datetime import UTC, datetime
 
 import dagster as dg
 
-from connectors.errors import ConnectorError
 from seg_assets.assets.raw import WATERMARK, source_key
 from seg_assets.assets.segments import TIMER
-from seg_assets.errors import SegError
+from seg_assets.delivery_sensors import build_delivery_sensors
 from seg_assets.graph import ConnectionNode, Graph, StreamSource
 from seg_assets.segments.tables import HEALTH
 
@@ -25,6 +24,7 @@ def build_automation(graph: Graph, jobs: Sequence[dg.UnresolvedAssetJobDefinitio
     """A sensor per connection, the automation sensor and the schedule.
 
     Sensors of connections and of the clock only look and report, so they always run. The automation sensor acts on what they report: it is the one switch.
+    `deliveries_due` repeats deliveries that were cut short, and follows the same setting.
     """
     config = graph.project.config.automation
     running = dg.DefaultSensorStatus.RUNNING if config.enabled else dg.DefaultSensorStatus.STOPPED
@@ -41,8 +41,7 @@ def build_automation(graph: Graph, jobs: Sequence[dg.UnresolvedAssetJobDefinitio
         description="Refreshes everything once a day, whatever the sensors saw.",
     )
     looking = [_connection_sensor(graph, node) for node in graph.connections if not node.error]
-    watching = [_alerts(graph)] if graph.project.config.alerts else []
-    return [*looking, _segment_timer(graph), *watching, automation], [schedule]
+    return [*looking, _segment_timer(graph), *build_delivery_sensors(graph, running), automation], [schedule]
 
 
 def _connection_sensor(graph: Graph, node: ConnectionNode) -> dg.SensorDefinition:
@@ -89,37 +88,6 @@ def _segment_timer(graph: Graph) -> dg.SensorDefinition:
         return dg.SensorResult(asset_events=[ended], cursor=ends.isoformat())
 
     return segment_timer
-
-
-def _alerts(graph: Graph) -> dg.SensorDefinition:
-    @dg.sensor(
-        name=graph.name("delivery_alerts"),
-        minimum_interval_seconds=MINIMUM_SECONDS,
-        default_status=dg.DefaultSensorStatus.RUNNING,
-        description="Tells people when a promise about a delivery is broken, and when it is kept again.",
-        target=None,
-    )
-    def delivery_alerts(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
-        from seg_assets.alerts import broken_promises, changes, send
-
-        told: dict[str, list[str]] = json.loads(context.cursor) if context.cursor else {}
-        now = broken_promises(graph)
-        failures = []
-        with graph.context(datetime.now(UTC)) as connector_context:
-            for name, alert in graph.project.config.alerts.items():
-                news = changes(told.get(name, ()), now)
-                try:
-                    if news:
-                        send(graph, alert, news, connector_context)
-                    told[name] = sorted(now)
-                except (SegError, ConnectorError) as error:
-                    failures.append(f"{name}: {error}")
-        context.update_cursor(json.dumps(told))
-        if failures:
-            context.log.error(f"an alert could not be sent, and is tried again: {'; '.join(failures)}")
-        return dg.SkipReason(f"broken: {', '.join(now) or 'nothing'}{'; not everybody could be told' if failures else ''}")
-
-    return delivery_alerts
 
 
 def _landed_watermark(context: dg.SensorEvaluationContext, graph: Graph, stream: StreamSource) -> str | None:

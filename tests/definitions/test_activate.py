@@ -104,7 +104,7 @@ destinations:
 def test_contact_pressure_counts_additions_at_all_destinations(copy: Path, seg: Seg) -> None:
     edit(copy, "destinations:\n", ADS)
     ads, crm = seg(copy, "plan", "ads", "crm")
-    assert (ads["add"], ads["blocked"]) == (0, {"pressure: 1 additions in 7d at all destinations": seg(copy, "status", "crm")[0]["held"]})
+    assert (ads["add"], ads["blocked"]) == (0, {"pressure: 1 additions in 1w at all destinations": seg(copy, "status", "crm")[0]["held"]})
     assert crm["blocked"] == {}
 
 

@@ -6,6 +6,7 @@ import json
 import socketserver
 import threading
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from seg_assets.project.alerts import Alert
 from seg_assets.project.load import load_project
 from tests.definitions.conftest import Shop, write_project
 
+LOST = Outcome(Verdict.IN_DOUBT, "lost")
 NEWS = [Change("crm in_doubt", True, "3 operations are in doubt"), Change("crm rejected", False, "")]
 
 
@@ -45,7 +47,7 @@ def inbox() -> Iterator[tuple[Inbox, str]]:
             self.end_headers()
             self.wfile.write(b"ok")
 
-        def log_message(self, *_: Any) -> None:
+        def log_message(self, format: str, *args: Any) -> None:
             pass
 
     with HTTPServer(("127.0.0.1", 0), Handler) as server:
@@ -132,15 +134,44 @@ def test_the_sensor_tells_each_recipient_once_and_again_on_recovery(shop: Shop, 
     assert broken_promises(graph) == {}
 
 
-def doubtful(ledger: Any, graph: Graph) -> None:
-    """One operation is in doubt."""
+def test_what_waits_is_delivered_again_by_and_by(shop: Shop, tmp_path: Path) -> None:
+    graph = graph_of(tmp_path)
+    sensor = next(s for s in definitions_of(graph).get_repository_def().sensor_defs if s.name == "deliveries_due")
+    assert sensor.default_status is dg.DefaultSensorStatus.STOPPED
+    cursor: str | None = None
+
+    def requested() -> list[str]:
+        nonlocal cursor
+        with dg.build_sensor_context(instance=shop.instance, cursor=cursor) as context:
+            answer = sensor(context)
+            cursor = context.cursor
+        runs = answer.run_requests if isinstance(answer, dg.SensorResult) else []
+        return [key.to_user_string() for run in runs or [] for key in run.asset_selection or []]
+
+    assert requested() == []
+    doubtful(graph.ledger("crm", "members"), graph, Outcome(Verdict.RETRY, "http 503"))
+    assert requested() == [f"activation/crm/members/{part}" for part in ("plan", "delivery", "receipts")]
+    assert requested() == []  # not every 30 seconds
+    assert json.loads(cursor or "")["crm"][1] == 1
+
+
+def test_what_a_destination_wants_later_is_not_due_before(shop: Shop, tmp_path: Path) -> None:
+    graph = graph_of(tmp_path)
+    sensor = next(s for s in definitions_of(graph).get_repository_def().sensor_defs if s.name == "deliveries_due")
+    doubtful(graph.ledger("crm", "members"), graph, Outcome(Verdict.RETRY, "later", datetime(2999, 1, 1, tzinfo=UTC)))
+    with dg.build_sensor_context(instance=shop.instance) as context:
+        assert isinstance(sensor(context), dg.SkipReason)
+
+
+def doubtful(ledger: Any, graph: Graph, answer: Outcome = LOST) -> None:
+    """One operation was not acknowledged."""
     import pyarrow as pa
 
     row = {"op_id": "op1", "op": "add", "audience": "vip", "person_id": 1, "payload_hash": "h", "generation": 1}
     with ledger.claim(graph.project.config.as_of) as claim:
         (known,) = claim.take(pa.Table.from_pylist([row]))
         claim.begin([known.id], {})
-        claim.record({known.id: Outcome(Verdict.IN_DOUBT, "lost")}, {known.id: "op1"}, repeatable=False)
+        claim.record({known.id: answer}, {known.id: "op1"}, repeatable=False)
 
 
 def test_a_promise_that_is_kept_is_no_finding(shop: Shop) -> None:

@@ -98,7 +98,7 @@ def test_the_definitions_load_and_hold_a_job_a_schedule_and_sensors(defs: dg.Def
     repository = defs.get_repository_def()
     assert repository.has_job("refresh")
     assert {s.name for s in repository.schedule_defs} == {"daily_refresh"}
-    assert {s.name for s in repository.sensor_defs} == {"shop_watermarks", "segment_timer", "default_automation_condition_sensor"}
+    assert {s.name for s in repository.sensor_defs} == {"shop_watermarks", "segment_timer", "deliveries_due", "default_automation_condition_sensor"}
 
 
 def test_automation_can_be_left_out() -> None:
