@@ -134,10 +134,8 @@ def _receipt_metadata(receipts: ir.Table) -> dict[str, Any]:
     for row in counts:
         states[row["state"]] += row["n"]
     reasons = {(row["state"], row["reason"]): row["n"] for row in counts if row["state"] in SHADES}
-    return {
-        "states": dg.MetadataValue.json(dict(sorted(states.items()))),
-        "errors": dg.MetadataValue.md(as_markdown(delivery_errors(reasons), "Errors")),
-    }
+    errors = {"errors": dg.MetadataValue.md(as_markdown(delivery_errors(reasons), "Errors"))} if reasons else {}
+    return {"states": dg.MetadataValue.json(dict(sorted(states.items()))), **errors}
 
 
 def _delivery_metadata(result: "Delivered", planned: ir.Table, points: list[tuple[float, int]]) -> dict[str, Any]:
@@ -151,7 +149,7 @@ def _delivery_metadata(result: "Delivered", planned: ir.Table, points: list[tupl
     counts["pending"] = counts["planned"] - counts["blocked"] - counts["acked"] - counts["rejected"]
     return {
         "funnel": dg.MetadataValue.md(as_markdown(delivery_funnel(counts), "Delivery")),
-        "throughput": dg.MetadataValue.md(as_markdown(delivery_throughput(points), "Throughput")),
+        **({"throughput": dg.MetadataValue.md(as_markdown(delivery_throughput(points), "Throughput"))} if result.sent else {}),
         "dry_run": False,
         "sent": result.sent,
         **{v.value: result.verdicts.get(v.value, 0) for v in Verdict},

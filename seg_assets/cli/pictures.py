@@ -44,6 +44,7 @@ def write_pictures(graph: Graph, instance: Any, found: dict[str, Any]) -> Path:
 def _page(title: str, found: dict[str, Any], figures: list[tuple[str, str]]) -> str:
     segments = "".join(f"<tr><td>{html.escape(s['id'])}<td>{s['size']:,}" for s in found["segments"])
     personas = "".join(f"<tr><td>{html.escape(p['label'])}<td>{p['size']:,}" for p in found["personas"])
+    held = "".join(f"<tr><td>{html.escape(d['destination'])}: {html.escape(d['audience'])}<td>{d['members']:,}" for d in found["destinations"])
     pictures = "".join(f'<figure><img src="{f}" alt="{html.escape(key)}"><figcaption>{html.escape(key)}</figcaption></figure>' for key, f in figures)
     counts = found["deliveries"]
     values = {
@@ -53,6 +54,7 @@ def _page(title: str, found: dict[str, Any], figures: list[tuple[str, str]]) -> 
         "delivered": f"{counts['acked']:,} acknowledged, {counts['rejected']:,} rejected, {counts['pending']:,} pending",
         "segments": segments,
         "personas": personas,
+        "held": held,
         "pictures": pictures,
     }
     return re.sub(r"\{\{(\w+)\}\}", lambda m: values[m[1]], _TEMPLATE)
@@ -69,6 +71,7 @@ td+td{text-align:right;font-variant-numeric:tabular-nums}
 figure{margin:0;border:1px solid #d8dde3;border-radius:8px;padding:.8rem}img{width:100%}figcaption{color:#57606a;font-size:.85rem}
 </style>
 <h1>{{title}}</h1><p>{{people}} people as of {{as_of}}. Deliveries: {{delivered}}.</p>
-<div class="tables"><div><h2>Segments</h2><table>{{segments}}</table></div><div><h2>Personas</h2><table>{{personas}}</table></div></div>
+<div class="tables"><div><h2>Segments</h2><table>{{segments}}</table></div><div><h2>Personas</h2><table>{{personas}}</table></div>
+<div><h2>Held by destinations</h2><table>{{held}}</table></div></div>
 <h2>Pictures</h2><div class="pictures">{{pictures}}</div></html>
 """

@@ -28,10 +28,11 @@ def delivery_throughput(points: Sequence[tuple[float, int]]) -> Figure:
         return blank("Throughput", "Nothing was sent.")
     seconds, answered = [0.0, *(at for at, _ in points)], [0, *(n for _, n in points)]
     duration = max(seconds[-1], 1e-3)
-    figure, axes = canvas(2.4, f"{answered[-1]:,} operations in {duration:,.1f} s: {answered[-1] / duration:,.0f} per second")
+    rate = answered[-1] / duration
+    figure, axes = canvas(2.4, f"{answered[-1]:,} operations in {duration:,.1f} s: {f'{rate:,.0f}' if rate >= 10 else f'{rate:.1f}'} per second")
     axes.step(seconds, answered, where="post", color=BLUE, linewidth=2)
     axes.fill_between(seconds, answered, step="post", color=BLUE, alpha=0.15)
-    axes.set_xlabel("Seconds since the delivery began")
+    axes.set_xlabel("Seconds since the first batch was ready")
     axes.set_ylabel("Operations answered")
     axes.set_xlim(0)
     axes.set_ylim(0)
