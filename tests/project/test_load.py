@@ -14,19 +14,6 @@ from seg_assets.project.load import Project, demo_path, load_project
 Write = Callable[..., Path]
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Write:
-    """Writes files into an empty project folder; `yaml` is project.yaml."""
-
-    def write(yaml: str, **others: str) -> Path:
-        (tmp_path / "project.yaml").write_text(yaml, encoding="utf-8")
-        for name, text in others.items():
-            (tmp_path / f"{name}.yaml").write_text(text, encoding="utf-8")
-        return tmp_path
-
-    return write
-
-
 def refusal(root: Path) -> str:
     """What loading the project says, with paths relative to it."""
     with pytest.raises(ProjectError) as caught:
