@@ -2,7 +2,7 @@
 
 from connectors.errors import ConfigError, ConnectorError, DestinationError, SourceError
 from connectors.hookspecs import ENTRY_POINT_GROUP, hookimpl
-from connectors.http import Action, Api, HttpSpec, Reply, Row, as_outcome, check_reply, deliver_rows, deliver_turns, load_spec
+from connectors.http import Action, Api, HttpSpec, Reply, Row, as_outcome, check_reply, deliver_rows, deliver_turns, load_spec, row_text
 from connectors.types import (
     API_VERSION,
     Archives,
@@ -109,4 +109,5 @@ __all__ = [
     "deliver_turns",
     "hookimpl",
     "load_spec",
+    "row_text",
 ]

@@ -5,7 +5,6 @@ Adding a name to the list and taking it off are absolute statements, so repeatin
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -13,7 +12,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field, SecretStr, field_validator
 
-from connectors.http import Api, Row, as_outcome, check_object, deliver_rows, deliver_turns, load_spec
+from connectors.http import Api, Row, as_outcome, check_object, deliver_rows, deliver_turns, load_spec, row_text
 from connectors.http.client import checked_url
 from connectors.types import Capability, Config, ConnectorMeta, Context, Granularity, Idempotency, ObjectDef, Operation, OpKind, Outcome, Verdict
 
@@ -107,4 +106,4 @@ class BrazeDestination:
         fields = {} if removal else dict(one.fields)
         audiences = {self._config.attribute: {"remove" if removal else "add": [one.audience]}}
         content = {**fields, **audiences, **who, "_update_existing_only": removal}
-        return json.dumps(content, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+        return row_text(content)

@@ -58,7 +58,7 @@ class Braze(Emulation):
         return _fatal(status, {401: "Invalid API Key", 429: "Too Many Requests", 413: "Request Entity Too Large"}.get(status, f"HTTP {status}"))
 
     def dress(self, call: Call, response: Response) -> None:
-        for name in call.endpoint.windows:
+        for name in call.endpoint.windows if self.faults.dial.limits else ():
             window = self.windows[name]
             left = window.remaining(call.now)
             told = {"limit": window.limit, "remaining": left, "reset": int(window.free_at(call.now) if left <= 0 else call.now + window.seconds)}

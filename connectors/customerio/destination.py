@@ -6,7 +6,6 @@ person; only `erase` deletes, and keeps the person from being made again.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -14,7 +13,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field, SecretStr, field_validator
 
-from connectors.http import Action, Api, Row, as_outcome, check_object, check_reply, deliver_rows, deliver_turns, load_spec
+from connectors.http import Action, Api, Row, as_outcome, check_object, check_reply, deliver_rows, deliver_turns, load_spec, row_text
 from connectors.http.client import checked_url
 from connectors.types import (
     Capability,
@@ -159,4 +158,4 @@ class CustomerIoDestination:
         content: dict[str, Any] = {"type": "person", "identifiers": {"id" if self._config.match_key == "user_id" else "email": key}, "action": action}
         if fields is not None:
             content["attributes"] = {name: "" if value is None else value for name, value in fields.items()}  # empty takes an attribute away
-        return json.dumps(content, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+        return row_text(content)

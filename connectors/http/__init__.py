@@ -14,7 +14,7 @@
 """
 
 from connectors.http.api import Api, Reply
-from connectors.http.delivery import Row, as_outcome, check_object, check_reply, deliver_rows, deliver_turns
+from connectors.http.delivery import Row, as_outcome, check_object, check_reply, deliver_rows, deliver_turns, row_text
 from connectors.http.rules import Action
 from connectors.http.spec import HttpSpec, load_spec
 
@@ -30,4 +30,5 @@ __all__ = [
     "deliver_rows",
     "deliver_turns",
     "load_spec",
+    "row_text",
 ]

@@ -6,6 +6,7 @@ A row the answer does not speak of is in doubt, unless the endpoint states that 
 from __future__ import annotations
 
 import hashlib
+import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,6 +17,17 @@ from connectors.errors import ConfigError, ConnectorError, DestinationError
 from connectors.http.api import Api, Reply
 from connectors.http.rules import Action, RowAnswer
 from connectors.types import ACKED, IN_DOUBT, Context, Operation, Outcome, Verdict
+
+_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+
+
+def row_text(content: Any) -> str:
+    """JSON text of a row: no spaces, no escapes beyond those JSON demands.
+
+    Raises:
+        TypeError, ValueError: a value has no JSON.
+    """
+    return _ENCODER.encode(content)
 
 
 @dataclass(frozen=True)

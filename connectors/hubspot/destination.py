@@ -6,7 +6,6 @@ deletes. Both are absolute statements, so repeating them changes nothing.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,7 +13,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
-from connectors.http import Action, Api, Reply, Row, as_outcome, check_object, check_reply, deliver_rows, deliver_turns, load_spec
+from connectors.http import Action, Api, Reply, Row, as_outcome, check_object, check_reply, deliver_rows, deliver_turns, load_spec, row_text
 from connectors.hubspot.account import SPEC_FILE, HubSpotAccount, account_api
 from connectors.types import (
     IN_DOUBT,
@@ -176,7 +175,7 @@ class _Contacts:
 def _contact(one: Operation) -> str:
     properties = {name: _text(value) for name, value in one.fields.items()}
     content = {"id": one.key, "idProperty": "email", "objectWriteTraceId": one.op_id, "properties": {**properties, "email": one.key}}
-    return json.dumps(content, ensure_ascii=False, separators=(",", ":"))
+    return row_text(content)
 
 
 def _text(value: Any) -> str:

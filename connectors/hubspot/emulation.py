@@ -79,7 +79,7 @@ class HubSpot(Emulation):
 
     def dress(self, call: Call, response: Response) -> None:
         response.headers["X-HubSpot-Correlation-Id"] = call.id
-        if "burst" not in call.endpoint.windows or "search" in call.endpoint.windows:
+        if not self.faults.dial.limits or "burst" not in call.endpoint.windows or "search" in call.endpoint.windows:
             return
         burst, day = self.windows["burst"], self.windows["day"]
         shown = {"Interval-Milliseconds": int(burst.seconds * 1000), "Max": burst.limit, "Remaining": burst.remaining(call.now)}

@@ -15,7 +15,7 @@ from urllib.parse import urlencode
 
 from pydantic import Field, SecretStr, field_validator
 
-from connectors.http import Action, Api, Reply, Row, check_object, check_reply, deliver_rows, deliver_turns, load_spec
+from connectors.http import Action, Api, Reply, Row, check_object, check_reply, deliver_rows, deliver_turns, load_spec, row_text
 from connectors.http.client import checked_url
 from connectors.types import (
     ACKED,
@@ -186,4 +186,4 @@ class MarketoDestination:
 
 
 def _lead(one: Operation) -> str:
-    return json.dumps({**one.fields, "email": one.key}, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    return row_text({**one.fields, "email": one.key})

@@ -36,6 +36,7 @@ FIELDS = (
 ACTIONS = ("createOrUpdate", "createOnly", "updateOnly", "createDuplicate")
 INSIDE = {400: "609", 401: "601", 403: "603", 404: "610", 429: "606", 500: "611", 503: "608"}
 """Failures told inside HTTP 200, by the status other vendors would use; others are HTTP statuses here too."""
+ROW_CODES = {None: "", RowFault.REJECTED: "1001", RowFault.BUSY: "611"}
 WORDS = {
     "601": "Access token invalid",
     "602": "Access token expired",
@@ -182,7 +183,7 @@ class Marketo(Emulation):
         if action == "updateOnly" and not matches:
             return "1004"
         fault = self.row_fault(call, key, position)
-        return {None: "", RowFault.REJECTED: "1001", RowFault.BUSY: "611"}[fault]
+        return ROW_CODES[fault]
 
     def _by_field(self, name: str, values: Iterable[Any]) -> dict[str, list[Record]]:
         if name == "id":
@@ -243,9 +244,10 @@ class Marketo(Emulation):
     def _add_to_list(self, call: Call) -> Response:
         record, ids = self._my_list(call), self._ids(call)
         known = self.store.get("lead", ids)
-        fit = {lead for position, lead in enumerate(ids) if lead in known and not self.row_fault(call, str(lead), position)}
-        self._note(call, record, "add", self.store.list_add(record.id, [lead for lead in ids if lead in fit], call.at))
-        told = {lead: {"status": "added"} if lead in fit else _skipped("1001" if lead in known else "1004") for lead in ids}
+        faults = {lead: self.row_fault(call, str(lead), position) for position, lead in enumerate(ids)}
+        codes = {lead: ROW_CODES[fault] if lead in known else "1004" for lead, fault in faults.items()}
+        self._note(call, record, "add", self.store.list_add(record.id, [lead for lead in ids if not codes[lead]], call.at))
+        told = {lead: _skipped(code) if code else {"status": "added"} for lead, code in codes.items()}
         return self.answer(call, [{"id": lead, **told[lead]} for lead in ids])
 
     def _remove_from_list(self, call: Call) -> Response:

@@ -61,10 +61,13 @@ class PeopleDataLabs(Emulation):
         return JSONResponse(_failed(status), status)
 
     def dress(self, call: Call, response: Response) -> None:
+        response.headers["x-totallimit-remaining"] = str(self.credits_left())
+        if not self.faults.dial.limits:
+            return
         window = self.windows["minute"]
         left, reset = window.remaining(call.now), window.free_at(call.now) if window.remaining(call.now) <= 0 else call.now + 60
         told = {"x-ratelimit-limit": str({"minute": window.limit}), "x-ratelimit-remaining": str({"minute": max(left, 0)})}
-        told |= {"x-ratelimit-reset": iso(int(reset * 1000)), "x-totallimit-remaining": str(self.credits_left())}
+        told["x-ratelimit-reset"] = iso(int(reset * 1000))
         response.headers.update(told)
 
     def credentials(self) -> Mapping[str, str]:

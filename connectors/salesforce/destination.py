@@ -6,7 +6,6 @@ by Salesforce itself. So repeating changes nothing. Who leaves is taken out of t
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any, ClassVar, Literal
@@ -14,7 +13,7 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field
 
 from connectors.errors import DestinationError
-from connectors.http import Action, Api, Reply, Row, as_outcome, check_object, check_reply, deliver_rows, deliver_turns, load_spec
+from connectors.http import Action, Api, Reply, Row, as_outcome, check_object, check_reply, deliver_rows, deliver_turns, load_spec, row_text
 from connectors.salesforce.bulk import BulkJobs
 from connectors.salesforce.org import NAME, SPEC_FILE, SalesforceOrg, listed, org_api, quoted
 from connectors.types import (
@@ -144,7 +143,7 @@ class SalesforceDestination:
     def _joined(self, campaign: str, ids: Mapping[str, str], context: Context) -> dict[str, Outcome]:
         """Contacts put into the campaign. `ids` are theirs, by op_id."""
         members = {op_id: {"attributes": {"type": "CampaignMember"}, "CampaignId": campaign, "ContactId": id} for op_id, id in ids.items()}
-        rows = [Row(op_id, json.dumps(member), unique=member["ContactId"]) for op_id, member in members.items()]
+        rows = [Row(op_id, row_text(member), unique=member["ContactId"]) for op_id, member in members.items()]
         return deliver_rows(self._api, "create_members", rows, context, envelope=ENVELOPE)
 
     def _written(self, adds: Sequence[Operation], context: Context) -> tuple[dict[str, Outcome], dict[str, str]]:
@@ -204,4 +203,4 @@ class SalesforceDestination:
 
     def _contact(self, one: Operation) -> str:
         content = {**one.fields, "attributes": {"type": "Contact"}, self._config.external_id: one.key}
-        return json.dumps(content, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+        return row_text(content)

@@ -12,6 +12,7 @@ from connectors.errors import ConfigError
 from connectors.hookspecs import ENTRY_POINT_GROUP
 from connectors.registry import load_registry
 from connectors.types import DeliveryEvent, PlanSummary
+from seg_assets.build import build_defs
 from seg_assets.cli.plugins import doctor
 from seg_assets.project.init import init_project
 
@@ -148,6 +149,10 @@ BAD = {
         "read must take (self, stream, cursor, context)",
     ),
     "a renamed parameter": (GOOD.replace("cursor, context", "state, context"), "read must take"),
+    "a check that wants more": (
+        GOOD.replace("def streams", "def check(self, context, more): ...\n    def streams"),
+        "check must take (self, context)",
+    ),
     "an async method": (GOOD.replace("def streams", "async def streams"), "must not be async"),
     "a constructor that wants more": (GOOD.replace("__init__(self, config)", "__init__(self, config, client)"), "the constructor must take"),
     "an id that is taken": (GOOD.format(id="files"), "the source id 'files' is already taken by the plug-in 'files' (connectors.files)"),
@@ -469,3 +474,23 @@ def test_unknown_connector_names_the_plug_in_that_is_switched_off(monkeypatch):
     monkeypatch.setenv("SEG_PLUGINS_DISABLED", "webhook")
     with pytest.raises(ConfigError, match=r"'webhook' .* is switched off by SEG_PLUGINS_DISABLED"):
         load_registry().destination("webhook")
+
+
+def test_the_graph_loads_with_every_broken_plug_in_at_once(plugin, tmp_path):
+    released = threading.Event()
+    threading.plug_in_may_go_on = released
+    try:
+        for number, (code, _) in enumerate(BAD.values()):
+            plugin(f"broken_{number}", code.replace("{id}", f"broken_{number}"))
+        folder = plugin("endless", "import threading\nthreading.plug_in_may_go_on.wait()")
+        (tmp_path / "people.csv").write_text("contact_id,email\n1,ann@example.org\n")
+        (tmp_path / "project.yaml").write_text(
+            "project: shop\nconnections:\n  people: {connector: files, config: {path: people.csv}}\n  mine: {connector: endless}\n"
+        )
+        registry = load_registry(folder, timeout=2)
+        assert len(broken(registry)) == len(BAD) + 1
+        keys = build_defs(project=tmp_path, registry=registry, automation=False).resolve_asset_graph().get_all_asset_keys()
+        assert {"raw/people/rows", "raw/mine/unavailable", "segments/memberships"} <= {key.to_user_string() for key in keys}
+    finally:
+        released.set()
+        del threading.plug_in_may_go_on

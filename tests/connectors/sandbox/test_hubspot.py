@@ -217,3 +217,10 @@ def test_unknown_versions_and_paths_are_not_found(hubspot):
     assert hubspot.call("GET", "/crm/objects/2031-09/contacts").status_code == 404
     assert hubspot.call("GET", "/crm/v3/objects/contacts").status_code == 200
     assert hubspot.call("GET", "/nothing/here").status_code == 404
+
+
+def test_without_limits_nothing_is_counted_and_nothing_told(hubspot):
+    hubspot.faults.turn(Dial(limits=False))
+    answers = [hubspot.call("GET", CONTACTS) for _ in range(200)]
+    assert {one.status_code for one in answers} == {200}
+    assert not [name for name in answers[-1].headers if "ratelimit" in name.lower()]

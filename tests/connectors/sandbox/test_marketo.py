@@ -162,3 +162,11 @@ def test_an_ended_token_is_told_as_602(marketo):
 def test_refused_rows_are_skipped(marketo):
     marketo.faults.rejected_keys.add("p0@example.com")
     assert codes(sync(marketo, {"email": "P0@example.com"}, {"email": "p1@example.com"})) == ["1001", "updated"]
+
+
+def test_a_row_that_is_busy_is_told_to_pass_when_put_on_a_list_too(marketo):
+    ids = [one["id"] for one in leads(marketo, values="p0@example.com,p1@example.com")["result"]]
+    path = f"/rest/v1/lists/{made_list(marketo)}/leads.json"
+    marketo.faults.coming.append(Fault(partial=True, applied=True))
+    assert codes(marketo.call("POST", path, {"input": [{"id": id} for id in ids]}).json()) == ["611", "added"]
+    assert codes(marketo.call("POST", path, {"input": [{"id": id} for id in ids]}).json()) == ["added", "added"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -29,6 +28,7 @@ from seg_assets.sdk import (
     deliver_turns,
     hookimpl,
     load_spec,
+    row_text,
 )
 
 SPEC_FILE = Path(__file__).with_suffix(".yaml")
@@ -86,7 +86,7 @@ class AcmeDestination:
 
 def _subscriber(one: Operation) -> str:
     state = "off" if one.kind is OpKind.REMOVE else "on"
-    return json.dumps({"ref": one.op_id, "email": one.key, "state": state, "fields": dict(one.fields)}, ensure_ascii=False, allow_nan=False)
+    return row_text({"ref": one.op_id, "email": one.key, "state": state, "fields": dict(one.fields)})
 
 
 @hookimpl

@@ -45,7 +45,8 @@ class AcmeLists(Emulation):
         return JSONResponse({"error": f"http {status}"}, status, headers)
 
     def dress(self, call: Call, response: Response) -> None:
-        response.headers["X-RateLimit-Remaining"] = str(max(self.windows["calls"].remaining(call.now), 0))
+        if self.faults.dial.limits:
+            response.headers["X-RateLimit-Remaining"] = str(max(self.windows["calls"].remaining(call.now), 0))
 
     def credentials(self) -> Mapping[str, str]:
         return {"token": TOKEN}
