@@ -78,18 +78,19 @@ def serve(folder: Path, vendor: str, limits: bool) -> None:
     for name, window in emulation.windows.items():
         take = window.take
         window.take = lambda now, take=take, name=name: (seen[name].append(now), take(now))[-1]  # type: ignore[method-assign]
+    refused, limited = count(), emulation.limited
+    emulation.limited = lambda call, window: (next(refused), limited(call, window))[-1]  # type: ignore[method-assign]
     cpu = time.process_time()
     with serving(emulation) as served:
         print(served.url(emulation), flush=True)
         sys.stdin.read()
     cpu = time.process_time() - cpu
-    refused = sum(one.status == 429 for one in emulation.seen)
     windows = {
         name: {"most": _most(seen[name], window.seconds), "steady": _steady(seen[name], window.limit, window.seconds)}
         for name, window in emulation.windows.items()
         if seen[name]
     }
-    print(json.dumps({"windows": windows, "refused": refused, "cpu": cpu}), flush=True)
+    print(json.dumps({"windows": windows, "refused": next(refused), "cpu": cpu}), flush=True)
 
 
 def _steady(times: Sequence[float], limit: int, seconds: float) -> float:

@@ -193,12 +193,13 @@ class Api:
         authorizer, budgets = self._open(context)
         retry, attempt, renewed, in_doubt = self.spec.retry, 0, False, False
         while True:
-            if parked := self._spend(request, budgets, context):
-                return replace(parked, action=Action.IN_DOUBT) if in_doubt else parked
+            spent_at = self._spend(request, budgets, context)
+            if isinstance(spent_at, Reply):
+                return replace(spent_at, action=Action.IN_DOUBT) if in_doubt else spent_at
             attempt += 1
             try:
                 token = authorizer.token(context.clock.now())
-                reply = self._once(request, authorizer, token, budgets, context)
+                reply = self._once(request, authorizer, token, budgets, spent_at, context)
                 if reply.action is Action.REFRESH_TOKEN:
                     if renewed or not authorizer.renews:
                         return replace(reply, action=Action.FAIL_CONFIG)
@@ -218,7 +219,7 @@ class Api:
             if attempt >= retry.attempts or not self._waited(wait, context):
                 return replace(reply, action=Action.IN_DOUBT if in_doubt else Action.RETRY, not_before=context.clock.now() + wait)
 
-    def _once(self, request: _Request, authorizer: Authorizer, token: Token | None, budgets: Budgets, context: Context) -> Reply:
+    def _once(self, request: _Request, authorizer: Authorizer, token: Token | None, budgets: Budgets, spent_at: float, context: Context) -> Reply:
         now = context.clock.now()
         url = self._url(request, token, authorizer.query())
         headers = {**request.headers, **authorizer.headers(token, request.endpoint.method, url, request.body, now)}
@@ -233,20 +234,20 @@ class Api:
                 found = judge(answer, rules, success)
                 reply = Reply(found.action, found.reason, answer, maybe_applied=found.maybe_applied, wait=found.wait)
                 self._learn(request, answer, budgets, context.clock.now())
-        budgets.answered([window for _, window in self._windows(request)], request.endpoint.weight, now, context.clock.now())
+        budgets.answered([window for _, window in self._windows(request)], request.endpoint.weight, spent_at, context.clock.now())
         self._pay(context, calls=1, sent=len(request.body or b""), received=len((reply.answer and reply.answer.body) or b""))
         context.log.debug("%s %s: %s %s", request.endpoint.method, request.endpoint.path, reply.action.value, reply.reason)
         return replace(reply, endpoint=request.endpoint)
 
-    def _spend(self, request: _Request, budgets: Budgets, context: Context) -> Reply | None:
-        """Takes the call's weight from its budgets, waiting if need be; a reply when that would take too long."""
+    def _spend(self, request: _Request, budgets: Budgets, context: Context) -> Reply | float:
+        """Takes the call's weight from its budgets, waiting if need be: the instant it is counted at, or a reply when that would take too long."""
         windows = [window for _, window in self._windows(request)]
-        if not windows:
-            return None
-        while wait := budgets.spend(windows, request.endpoint.weight, context.clock.now()):
+        while True:
+            now = context.clock.now()
+            if not windows or not (wait := budgets.spend(windows, request.endpoint.weight, now)):
+                return now
             if not self._waited(wait, context):
                 return Reply(Action.RETRY, "the rate limit is used up", not_before=context.clock.now() + wait, endpoint=request.endpoint)
-        return None
 
     def _waited(self, wait: float, context: Context) -> bool:
         """Sleeps, unless that is longer than patience or the run's deadline allows."""

@@ -3,10 +3,12 @@
 import itertools
 import multiprocessing
 import time
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from werkzeug import Response
 
 from connectors.http.budgets import Budgets, Window
 
@@ -138,3 +140,33 @@ def test_two_processes_together_stay_within_the_limit(tmp_path):
         process.join()
     assert times
     assert busiest(times, 1.0) <= 50
+
+
+class Drifting:
+    """A clock that goes on between any two looks at it, as on a machine that is busy at first."""
+
+    def __init__(self, step):
+        self.time, self.step = NOW, step
+
+    def now(self):
+        self.time += self.step if self.time < NOW + 4 else 0.001
+        return self.time
+
+    def sleep(self, seconds):
+        self.time += seconds
+
+
+@pytest.mark.parametrize("step", [0.1, 0.2, 0.3])
+def test_a_call_that_crosses_slots_on_its_way_counts_until_its_window_is_over(vendor, httpserver, context, step):
+    clock, seen = Drifting(step), []
+
+    def answer(request):
+        seen.append(clock.time)
+        return Response("{}")
+
+    httpserver.expect_request("/things").respond_with_handler(answer)
+    api = vendor(budgets={"all": {"windows": [{"n": 5, "per": "4s"}], "source": "test", "read_on": "2026-01-01"}})
+    for _ in range(40):
+        api.call("get", replace(context, clock=clock))
+    assert len(seen) == 40
+    assert busiest(seen, 4) <= 5
