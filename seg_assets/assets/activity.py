@@ -32,8 +32,8 @@ def node_of(graph: Graph, name: str) -> DestinationNode:
     return node
 
 
-def planning_now(graph: Graph, node: DestinationNode) -> Planning:
-    """A plan in the making, from the lake as it is, true for the instant of its memberships.
+def planning_now(graph: Graph, node: DestinationNode, inputs: Inputs | None = None) -> Planning:
+    """A plan in the making, from the lake as it is (or from `inputs`, which another one was made from), true for the instant of its memberships.
 
     Raises:
         SegError: there are no memberships yet.
@@ -41,7 +41,7 @@ def planning_now(graph: Graph, node: DestinationNode) -> Planning:
     if not graph.lake.exists(MEMBERSHIPS.key):
         raise SegError("there are no memberships yet", hint=f"`seg run --project {graph.project.root}` makes them")
     as_of = datetime.fromisoformat(str(graph.lake.facts(MEMBERSHIPS.key)["as_of"])).astimezone(UTC)
-    return Planning(graph, node, Inputs.newest(graph, as_of), as_of)
+    return Planning(graph, node, inputs or Inputs.newest(graph, as_of), as_of)
 
 
 def standing(graph: Graph, node: DestinationNode) -> dict[str, Any]:

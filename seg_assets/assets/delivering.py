@@ -99,7 +99,7 @@ def _leave(*plans: ir.Table) -> dict[str, str]:
 
 
 def _quiet(planning: Planning) -> Quiet | None:
-    hours, people = planning.node.config.quiet_hours, planning.inputs.people
+    hours, people = planning.node.config.quiet_hours, planning.people
     if hours is None:
         return None
     known = people.filter(people[hours.timezone].notnull()).select("person_id", zone=hours.timezone).to_pyarrow() if hours.timezone else None

@@ -94,9 +94,16 @@ class Planning:
         """What the destination is told about each person, in clear. Never keep it."""
         return rendered(self._everything, self.node.config.fields, self.inputs.memberships)
 
+    @cached_property
+    def people(self) -> ir.Table:
+        """What this destination needs of `inputs.people`. Kept, because putting these joins into words once per use takes seconds."""
+        hours = self.node.config.quiet_hours
+        needed = self._read | ({hours.timezone} if hours and hours.timezone else set())
+        return self.inputs.people.select("person_id", *sorted(needed & set(self.inputs.people.columns) - {"person_id"})).cache()
+
     @property
     def _everything(self) -> ir.Table:
-        return self.inputs.people.left_join(self.inputs.vault.select("person_id", *self._clear), "person_id").drop("person_id_right")
+        return self.people.left_join(self.inputs.vault.select("person_id", *self._clear), "person_id").drop("person_id_right")
 
     @cached_property
     def target(self) -> Target:
@@ -139,7 +146,7 @@ class Planning:
         from seg_assets.activation.ledger import connector_version
 
         hashed = keyed_hash(self.graph.project.pseudonym_key)
-        known = self.inputs.people if self.target.match_key == "person_id" else self.inputs.vault
+        known = self.people if self.target.match_key == "person_id" else self.inputs.vault
         key = known[self.target.match_key]
         payload = self.payload.table
         private = [self.payload.columns[name] for name, field in self.node.config.fields.items() if reads(field) & set(self._clear)]
@@ -189,8 +196,11 @@ class Planning:
     @cached_property
     def _clear(self) -> list[str]:
         """Columns of the vault that the fields read."""
-        read = frozenset().union(*(reads(field) for field in self.node.config.fields.values()))
-        return sorted(read & set(self.inputs.vault.columns) - set(self.inputs.people.columns))
+        return sorted(self._read & set(self.inputs.vault.columns) - set(self.inputs.people.columns))
+
+    @cached_property
+    def _read(self) -> frozenset[str]:
+        return frozenset().union(*(reads(field) for field in self.node.config.fields.values()))
 
     @property
     def _limits(self) -> Mapping[str, tuple[Limit, bool]]:

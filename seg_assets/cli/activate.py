@@ -38,10 +38,12 @@ def plan(destinations: tuple[str, ...], resync: bool, project_dir: Path | None, 
     from seg_assets.assets.activity import plan_counts, planning_now
     from seg_assets.assets.planning import PlanId, digest
 
-    found = []
+    found, inputs = [], None
     graph = _graph(project_dir)
     for node in _nodes(graph, destinations):
-        planned = planning_now(graph, node).plan(resync=resync).cache()
+        planning = planning_now(graph, node, inputs)
+        inputs = planning.inputs
+        planned = planning.plan(resync=resync).cache()
         rows = planned.select("op", "blocked", "urgent").to_pyarrow().to_pylist()
         found.append({"plan": str(PlanId(node.name, digest(planned), resync)), "armed": node.config.armed, **plan_counts(rows)})
     if as_json:

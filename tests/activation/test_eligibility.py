@@ -70,7 +70,7 @@ def test_who_leaves_does_not_take_along_somebody_else_with_the_same_address() ->
     assert case.why_not() == {("ann", "vip"): "another member is reached by the same email"}
 
 
-@pytest.mark.parametrize(("added", "sent"), [({}, 2), ({"ann": 1}, 1), ({"ann": 2}, 0), ({"ben": 2}, 2)])
+@pytest.mark.parametrize(("added", "sent"), [({"ben": 2}, 2), ({"ann": 1}, 1)])
 def test_additions_beyond_a_cap_are_put_off_those_of_the_first_audiences_last(added: dict[str, int], sent: int) -> None:
     case = Case(("ann", "vip"), ("ann", "lapsed"), ("ann", "new"))
     audiences, caps = ("vip", "lapsed", "new"), {"cap: 2 additions in 7d": 2}

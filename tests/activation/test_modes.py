@@ -22,8 +22,6 @@ def changed() -> Case:
         ({"create": False}, {"update", "remove"}),
         ({"update": False}, {"add", "remove"}),
         ({"on_leave": "nothing"}, {"add", "update"}),
-        ({"create": False, "update": False}, {"remove"}),
-        ({"update": False, "on_leave": "nothing"}, {"add"}),
     ],
 )
 def test_only_what_the_mode_names_is_sent(modes: dict, sent: set[str]) -> None:

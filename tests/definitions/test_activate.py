@@ -1,4 +1,4 @@
-"""`seg activate` on a shop that was delivered once, over HTTP to a real receiver."""
+"""`seg activate` on a shop that was delivered once, over HTTP to a real receiver. `pytest -m release` tries it on changed copies of that shop, too."""
 
 from __future__ import annotations
 
@@ -84,6 +84,7 @@ def test_a_plan_is_applied_and_then_stale(copy: Path, seg: Seg) -> None:
         seg(copy, "apply", found["plan"])
 
 
+@pytest.mark.release
 def test_a_resync_sends_everybody_again_and_changes_nobody(copy: Path, seg: Seg) -> None:
     (found,) = seg(copy, "plan", "--resync")
     held = seg(copy, "status")[0]["held"]
@@ -101,6 +102,7 @@ destinations:
 """
 
 
+@pytest.mark.release
 def test_contact_pressure_counts_additions_at_all_destinations(copy: Path, seg: Seg) -> None:
     edit(copy, "destinations:\n", ADS)
     ads, crm = seg(copy, "plan", "ads", "crm")
@@ -117,6 +119,7 @@ def seg_gate(plan):
 """
 
 
+@pytest.mark.release
 def test_a_plug_in_can_refuse_a_delivery(copy: Path, seg: Seg) -> None:
     (copy / "connectors").mkdir()
     (copy / "connectors" / "calendar_gate.py").write_text(REFUSES)
@@ -124,6 +127,7 @@ def test_a_plug_in_can_refuse_a_delivery(copy: Path, seg: Seg) -> None:
     assert seg(copy, "apply", found["plan"], code=1)["states"] == seg(copy, "status")[0]["states"]
 
 
+@pytest.mark.release
 def test_nothing_is_applied_to_a_destination_that_is_not_armed(copy: Path, seg: Seg) -> None:
     (found,) = seg(copy, "plan", "--resync")
     assert found["update"] > 0
@@ -148,6 +152,7 @@ def test_a_person_is_explained_by_address_or_number(shop: Shop, seg: Seg) -> Non
     assert "canary" not in json.dumps(found).lower()
 
 
+@pytest.mark.release
 def test_who_does_not_consent_to_what_a_destination_needs_is_removed_first_and_told_apart(copy: Path, seg: Seg) -> None:
     edit(copy, "armed: true", "armed: true\n    needs: [marketing_email]")
     (found,) = seg(copy, "plan")
@@ -178,12 +183,14 @@ def test_every_verb_explains_itself() -> None:
         assert len(told.split("Options:")[0]) > 150, verb
 
 
+@pytest.mark.release
 def test_a_suppression_by_a_segment_that_is_not_there_delivers_nobody(copy: Path, seg: Seg) -> None:
     edit(copy, "armed: true", "armed: true\n    suppress: [complained]")
     with pytest.raises(SegError, match=r"project.yaml:\d+.*destination crm relies on the segment 'complained', which does not exist"):
         seg(copy, "plan")
 
 
+@pytest.mark.release
 def test_a_way_of_leaving_the_connector_does_not_know_is_refused(copy: Path, seg: Seg) -> None:
     edit(copy, "armed: true", "armed: true\n    on_leave: erase")
     assert "can't erase a record (on_leave may be nothing, clear, remove)" in str(Graph.of(load_project(copy)).destinations[0].error)
@@ -191,6 +198,7 @@ def test_a_way_of_leaving_the_connector_does_not_know_is_refused(copy: Path, seg
         seg(copy, "plan", "crm")
 
 
+@pytest.mark.release
 def test_a_field_that_fails_on_somebodys_values_is_named_with_its_place(copy: Path, seg: Seg) -> None:
     edit(copy, "first_name: first_name", "age_of: {sql: cast(first_name as integer)}")
     with pytest.raises(SegError, match=r"project.yaml:\d+:\d+: the field 'age_of' fails on some person's values .*try_cast") as raised:
