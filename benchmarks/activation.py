@@ -287,6 +287,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     for name, default in (("persons", 1_000_000), ("rows", 10_000), ("seeds", 5)):
         parser.add_argument(f"--{name}", type=int, default=default)
+    parser.add_argument("--crash", type=float, default=0.05, help="share of batches of 100 rows after which the process is killed")
     parser.add_argument("--postgres", help="address of an empty database")
     options = parser.parse_args()
     mp.set_forkserver_preload(["__main__", "seg_assets.activation.deliver", "connectors.sandbox.counting"])
@@ -308,7 +309,7 @@ def main() -> None:
                 result["ledger"][name] = {batch: alone(ledger_speed, url, batch) for batch in (100, 500, 1000, 10_000)}
     result["strategies"] = {}
     for name in STRATEGIES:
-        for label, crash in (("with crashes", 0.01), ("without", 0.0)):
+        for label, crash in (("with crashes", options.crash), ("without", 0.0)):
             found = [trial(name, options.rows, seed, crash) for seed in range(options.seeds)]
             mean = {key: round(sum(f[key] for f in found) / len(found), 1) for key in found[0]}
             result["strategies"].setdefault(name, {})[label] = mean
