@@ -72,22 +72,32 @@ def _segment_timer(graph: Graph) -> dg.SensorDefinition:
         name=graph.name("segment_timer"),
         minimum_interval_seconds=MINIMUM_SECONDS,
         default_status=dg.DefaultSensorStatus.RUNNING,
-        description="Reports on the clock when a membership's valid_until has passed.",
+        description="Reports on the clock when a membership's valid_until has passed, or when it is time to look who has entered because time passed.",
         target=None,
     )
     def segment_timer(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
         if not graph.lake.exists(HEALTH.key):
             return dg.SkipReason("no segment was evaluated yet")
-        ends = graph.lake.read(HEALTH.key).next_flip.min().to_pyarrow().as_py()
-        now = graph.project.config.as_of or datetime.now(UTC)
-        if ends is None or ends > now:
-            return dg.SkipReason(f"no membership ends before {ends}" if ends else "no membership ends without a new event")
-        if context.cursor == ends.isoformat():
-            return dg.SkipReason(f"the end at {ends} is reported already")
-        ended = dg.AssetMaterialization(graph.asset_key(TIMER), metadata={"valid_until": ends.isoformat()})
-        return dg.SensorResult(asset_events=[ended], cursor=ends.isoformat())
+        due = _due(graph)
+        if due is None:
+            return dg.SkipReason("no membership begins or ends without a new event")
+        if due > (graph.project.config.as_of or datetime.now(UTC)):
+            return dg.SkipReason(f"no membership begins or ends before {due}")
+        if context.cursor == due.isoformat():
+            return dg.SkipReason(f"what was due at {due} is reported already")
+        turned = dg.AssetMaterialization(graph.asset_key(TIMER), metadata={"due": due.isoformat()})
+        return dg.SensorResult(asset_events=[turned], cursor=due.isoformat())
 
     return segment_timer
+
+
+def _due(graph: Graph) -> datetime | None:
+    """When time alone next turns a verdict: a member's is known to the microsecond; for persons who may enter, the project says how often to look."""
+    health = graph.lake.read(HEALTH.key)
+    ends, evaluated = (
+        health.aggregate(ends=health.next_flip.min(), evaluated=health.as_of.min(where=health.entered_by_time)).to_pyarrow().to_pylist()[0].values()
+    )
+    return min((at for at in (ends, evaluated and evaluated + graph.project.config.automation.recheck) if at), default=None)
 
 
 def _landed_watermark(context: dg.SensorEvaluationContext, graph: Graph, stream: StreamSource) -> str | None:

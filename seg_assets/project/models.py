@@ -205,6 +205,9 @@ class Automation(Model):
     """When the graph refreshes by itself."""
 
     schedule: Cron = Field(default="0 5 * * *", description="Cron line of the safety-net refresh, in the project's calendar.")
+    recheck: Duration = Field(
+        default=parse_duration("15m"), description="How long a person who enters a segment because time passes, and nothing else, may go unseen."
+    )
     enabled: bool = Field(default=False, description="Sensors and schedule start switched on.")
 
 

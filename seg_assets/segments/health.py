@@ -11,6 +11,7 @@ import ibis.expr.types as ir
 
 from seg_assets.segments.ast import Segment, cuts
 from seg_assets.segments.definitions import SegmentSet
+from seg_assets.segments.passage import Passage, passages
 from seg_assets.segments.scene import Cuts
 from seg_assets.segments.tables import HEALTH
 from seg_assets.segments.words import bound_text, sentence
@@ -36,6 +37,7 @@ def health_table(
     sizes = _by_segment(memberships.group_by("segment").agg(size=memberships.count(), next_flip=memberships.valid_until.min()))
     moves = _by_segment(changes.group_by("segment").agg(adds=(changes.change == "entered").sum(), drops=(changes.change == "left").sum()))
     overlaps = overlap(memberships)
+    ways = passages(segments)
     rows = []
     for name in sorted({*segments.segments, *errors}):
         size, move = sizes.get(name, {}), moves.get(name, {})
@@ -59,6 +61,7 @@ def health_table(
                 "cost_seconds": costs.get(name, 0.0),
                 "thresholds": json.dumps(_thresholds(segment, cuts) if segment else {}, sort_keys=True, default=float),
                 "next_flip": size.get("next_flip"),
+                "entered_by_time": Passage.IN in ways.get(name, ()),
             }
         )
     return rows_table(rows, HEALTH.schema)

@@ -72,6 +72,7 @@ HEALTH = Table(
         Column("cost_seconds", "float64", "Its share of the evaluation's time.", unit="seconds", required=True, minimum=0),
         Column("thresholds", "string", "Data-driven bounds and the value each stood for, as a JSON object.", required=True),
         Column("next_flip", UTC, "The earliest valid_until among members; null for none."),
+        Column("entered_by_time", "boolean", "Persons can enter without an event, because time passes.", required=True),
     ),
     primary_key=("segment",),
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 import dagster as dg
@@ -15,6 +15,7 @@ from seg_assets.graph import Graph
 from seg_assets.project.load import load_project
 from seg_assets.schema.tables import FEATURES
 from seg_assets.segments.tables import CHANGES, HEALTH
+from seg_assets.segments.workspace import rows_table
 from tests.definitions.conftest import AS_OF, refresh, write_project
 
 ALWAYS = {"unified/quarantine"}
@@ -115,6 +116,22 @@ def test_a_stream_that_is_mapped_to_nothing_refreshes_nothing_else(project: Call
     connections = {"files": {"connector": "files", "config": {"streams": streams}, "streams": {"people": {"to": "contacts"}}}}
     graph = definitions_of(Graph.of(load_project(project(connections=connections, destinations={})))).resolve_asset_graph()
     assert {k.to_user_string() for k in graph.get(dg.AssetKey(["raw", "files", "notes"])).child_keys} <= ALWAYS
+
+
+def test_who_enters_because_time_passes_is_looked_for_every_so_often(project: Callable[..., Path], tmp_path: Path) -> None:
+    root = project(destinations={}, automation={"recheck": "15m"})
+    graph = Graph.of(load_project(root))
+    numbers = dict.fromkeys(("size", "share", "adds", "drops", "volatility", "redundancy", "containment", "cost_seconds"), 0)
+    row = {"segment": "waiting", "title": "", "sentence": "", "definition_hash": "", "as_of": datetime(2026, 7, 1, tzinfo=UTC), **numbers}
+    row |= {"below_minimum": False, "stale": False, "thresholds": "{}", "next_flip": None, "entered_by_time": True}
+    graph.lake.write(HEALTH.key, rows_table([row], HEALTH.schema))
+    (tmp_path / "dagster").mkdir()
+    with dg.DagsterInstance.local_temp(str(tmp_path / "dagster")) as instance:
+        kept = Kept(root, instance)
+        assert kept.look("segment_timer") == []
+        kept.move_to(datetime(2026, 7, 1, 0, 15, tzinfo=UTC))
+        assert kept.look("segment_timer") == ["source/clock/membership_ends"]
+        assert kept.look("segment_timer") == []
 
 
 def test_a_table_that_breaks_its_contract_stops_what_is_downstream(

@@ -24,6 +24,7 @@ import pytest
 
 from seg_assets.errors import SegError
 from seg_assets.schema.tables import EVENTS, PERSON, PERSON_CONSENTS
+from seg_assets.segments.passage import Passage, passages
 from tests.segments.definitions import ATTRIBUTES
 from tests.segments.generator import Case, generate
 from tests.segments.oracle import World, members, next_flip
@@ -147,6 +148,17 @@ def test_a_verdict_holds_until_valid_until_and_changes_then(seed):
     found = {(row["segment"], row["person_id"]): row["valid_until"] for row in rows}
     wrong = {member: (until, flips[member]) for member, until in found.items() if until != flips[member]}
     assert not wrong, f"(segment, person): (compiler, judge) {wrong}"
+
+
+@pytest.mark.slow
+@SEEDS
+def test_time_alone_turns_a_verdict_only_the_ways_the_definition_shows(seed):
+    case, rows = evaluated(seed)
+    members = {(row["segment"], row["person_id"]) for row in rows}
+    flips = next_flip(case.written(), case.persons, case.events, case.consents, case.as_of)
+    ways = passages(segments.parse_segments(case.text, CATALOG))
+    turned = {(segment, Passage.OUT if (segment, person) in members else Passage.IN) for (segment, person), at in flips.items() if at}
+    assert {(segment, way.value) for segment, way in turned if way not in ways[segment]} == set()
 
 
 @pytest.mark.slow
