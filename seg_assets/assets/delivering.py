@@ -65,6 +65,7 @@ def deliver_plan(
             target,
             graph.ledger(node.name, target.name),
             context,
+            prefer=node.config.in_doubt,
             gate=gate(planned, now, lambda: datetime.fromtimestamp(context.clock.now(), UTC), _quiet(planning)),
             on_progress=progress,
         )

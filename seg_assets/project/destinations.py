@@ -140,6 +140,11 @@ class Destination(Model):
     max_remove: Share = Field(default=0.2, description="Largest share of an audience one delivery may remove; more stops it before anything is sent.")
     max_remove_count: int | None = Field(default=None, ge=0, description="Largest number of members of an audience one delivery may remove.")
     max_age: Duration = Field(default=parse_duration("2d"), description="Memberships older than this at the instant of the run remove nobody.")
+    in_doubt: Literal["stop", "loss", "duplicate"] = Field(
+        default="stop",
+        description="Where nobody can tell whether an operation took effect, as the destination neither knows repetitions nor can be asked: leave it in doubt for"
+        " `seg activate resolve`, take it as done, or send it again.",
+    )
     max_rejected: Share = Field(
         default=0.05, description="Largest share of a delivery's operations the destination may reject before the check fails."
     )
