@@ -57,7 +57,7 @@ def segment_history(steps: Sequence[Mapping[str, Any]], titles: Mapping[str, str
         steps: rows of `segments.log.movements`, by segment and evaluation.
         titles: title of each segment that is defined, by id; others are not shown.
     """
-    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
+    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter, date2num
 
     sizes: dict[str, list[tuple[datetime, int]]] = {}
     for step in steps:
@@ -78,7 +78,7 @@ def segment_history(steps: Sequence[Mapping[str, Any]], titles: Mapping[str, str
         plot.set_ylim(0, max(members) * 1.25 or 1)
         plot.set_yticks([])
         plot.spines["left"].set_visible(False)
-        plot.set_xlim(first, last + (last - first) / 40)
+        plot.set_xlim(date2num(first), date2num(last + (last - first) / 40))
         locator = AutoDateLocator(minticks=2, maxticks=3)
         plot.xaxis.set_major_locator(locator)
         plot.xaxis.set_major_formatter(ConciseDateFormatter(locator, show_offset=False))
