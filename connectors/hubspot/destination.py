@@ -6,13 +6,14 @@ deletes. Both are absolute statements, so repeating them changes nothing.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
+from connectors.errors import DestinationError
 from connectors.http import Action, Api, Reply, Row, as_outcome, check_object, check_reply, deliver_rows, deliver_turns, load_spec, row_text
 from connectors.hubspot.account import SPEC_FILE, HubSpotAccount, account_api
 from connectors.types import (
@@ -28,6 +29,7 @@ from connectors.types import (
     Operation,
     OpKind,
     Outcome,
+    RemoteRow,
     Verdict,
 )
 
@@ -51,7 +53,7 @@ class HubSpotDestination:
         api=">=1,<2",
         docs_url="https://developers.hubspot.com/docs/api/crm/contacts",
         limits=load_spec(SPEC_FILE).limits,
-        capabilities=frozenset({Capability.CONTAINERS, Capability.ARCHIVE, Capability.ERASE}),
+        capabilities=frozenset({Capability.CONTAINERS, Capability.READ_BACK, Capability.ARCHIVE, Capability.ERASE}),
     )
     config_model: ClassVar[type[Config]] = HubSpotDestinationConfig
 
@@ -77,6 +79,18 @@ class HubSpotDestination:
         if made.action is Action.SKIP_ROW:  # somebody else just made it, or our own first attempt did and its answer was lost
             return Container(_list_id(self._api.call("list", context, path={"name": name})), created=False)
         return Container(_list_id(made), created=True)
+
+    def read_back(self, object: str, audience: str, keys: Sequence[str], context: Context) -> Iterator[RemoteRow]:
+        check_object("HubSpot", object, MEMBERS)
+        there = self._api.call("list", context, path={"name": f"{self._config.list_prefix}{audience}"})
+        if there.action is Action.SKIP_ROW:
+            return (RemoteRow(key, present=False) for key in keys)
+        found = self._found([Operation(key, OpKind.REMOVE, "", key) for key in keys], context)
+        for outcome in found.outcomes.values():
+            if outcome.verdict is Verdict.RETRY:
+                raise DestinationError(f"HubSpot can't be asked: {outcome.reason}")
+        members = self._members(_list_id(there), list(found.ids.values()), context)
+        return (RemoteRow(key, found.ids.get(key) in members) for key in keys)
 
     def archive(self, object: str, keys: Sequence[str], context: Context) -> Mapping[str, Outcome]:
         check_object("HubSpot", object, MEMBERS)
@@ -147,6 +161,17 @@ class HubSpotDestination:
                     ids[one.op_id] = id
                 outcomes[one.op_id] = Outcome(Verdict.ACKED) if gone and not id else IN_DOUBT
         return _Contacts(ids, outcomes)
+
+    def _members(self, list_id: str, contacts: Sequence[str], context: Context) -> set[str]:
+        """Which of the contacts are on the list."""
+        size = self._api.spec.endpoints["lists_of"].max_rows or 1
+        members: set[str] = set()
+        for start in range(0, len(contacts), size):
+            inputs = [{"objectTypeId": "0-1", "recordId": id} for id in contacts[start : start + size]]
+            reply = self._api.call("lists_of", context, json={"inputs": inputs})
+            check_reply("HubSpot", reply)
+            members |= {one["recordId"] for one in _entries(reply) if list_id in {on.get("listId") for on in one.get("recordListMemberships", ())}}
+        return members
 
     def _listed(self, change: Literal["add", "remove"], audience: str, ids: Mapping[str, str], context: Context) -> dict[str, Outcome]:
         """Contacts put on the list or taken off it. `ids` are those of contacts, by op_id."""

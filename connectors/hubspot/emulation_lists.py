@@ -31,6 +31,7 @@ class Lists:
                 Endpoint("POST", base, self._create_list, counted),
                 Endpoint("POST", f"{base}/search", self._search_lists, counted),
                 Endpoint("GET", f"{base}/object-type-id/0-1/name/{{list_name}}", self._list_by_name, counted),
+                Endpoint("POST", f"{base}/records/memberships/batch/read", self._lists_of, counted),
                 Endpoint("GET", f"{base}/{{list}}", self._read_list, counted),
                 Endpoint("DELETE", f"{base}/{{list}}", self._delete_list, counted),
                 Endpoint("GET", members, self._memberships, counted),
@@ -84,6 +85,25 @@ class Lists:
         results = [{"recordId": str(member), "membershipTimestamp": iso(at)} for member, at in page[:limit]]
         paging = {"paging": {"next": {"after": results[-1]["recordId"]}}} if len(page) > limit else {}
         return JSONResponse({"results": results, "total": self._store.list_size(record.id), **paging})
+
+    def _lists_of(self, call: Call) -> Response:
+        inputs = call.object().get("inputs")
+        if not isinstance(inputs, list) or any(not isinstance(one, dict) or one.get("objectTypeId") != "0-1" for one in inputs):
+            raise invalid(call, "inputs with the recordId and objectTypeId of contacts (0-1) are required")
+        ids = self._ids(call, [one.get("recordId") for one in inputs])
+        found = self._store.lists_of(ids)
+        results = [
+            {
+                "objectTypeId": "0-1",
+                "recordId": str(id),
+                "recordListMemberships": [
+                    {"listId": str(list_id), "listVersion": 1, "firstAddedTimestamp": iso(at), "lastAddedTimestamp": iso(at)}
+                    for list_id, at in found.get(id, ())
+                ],
+            }
+            for id in ids
+        ]
+        return JSONResponse({"status": "COMPLETE", "startedAt": iso(call.at), "completedAt": iso(call.at), "results": results})
 
     def _empty_list(self, call: Call) -> Response:
         record = self._my_list(call)

@@ -192,6 +192,14 @@ class Store:
         sql = "select member from listed where list = ? and member in (select value from json_each(?))"
         return {row[0] for row in self.query(sql, (list_id, json.dumps(list(members))))}
 
+    def lists_of(self, members: Iterable[int]) -> dict[int, list[tuple[int, int]]]:
+        """(list, since) of each record that is on a list."""
+        found: dict[int, list[tuple[int, int]]] = {}
+        sql = "select member, list, at from listed where member in (select value from json_each(?)) order by member, list"
+        for member, list_id, at in self.query(sql, (json.dumps(list(members)),)):
+            found.setdefault(member, []).append((list_id, at))
+        return found
+
     def list_page(self, list_id: int, after: int = 0, limit: int = -1) -> list[tuple[int, int]]:
         """(record, since) of a list's members with larger ids than `after`, by id."""
         return [
