@@ -86,7 +86,7 @@ step = st.tuples(
 
 
 @pytest.mark.slow
-@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=3, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=st.lists(step, min_size=1, max_size=4))
 def test_whatever_changes_and_fails_a_good_delivery_makes_it_right(
     steps: list[Any], world: Make, tmp_path_factory: pytest.TempPathFactory, webhook: Make, context: Context

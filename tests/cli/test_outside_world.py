@@ -83,6 +83,7 @@ def test_the_demo_touches_nothing_outside_its_folder(world: Path, demo: subproce
     assert {path.name for path in demo_path().iterdir()} - {"__pycache__"} == {"project.yaml", "segments", "connectors"}
 
 
+@pytest.mark.release
 def test_a_second_demo_delivers_nothing_twice_and_says_where_to_look(world: Path, demo: subprocess.CompletedProcess[str]) -> None:
     before, shop = held(world), world / "work" / "shop"
     done = seg("demo", "--dir", shop, "--customers", "150")

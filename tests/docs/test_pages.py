@@ -70,6 +70,7 @@ def test_architecture(demo_copy: Path, shell_in: Callable[[Path], Shell]) -> Non
     follow("docs/architecture.md", shell_in(demo_copy))
 
 
+@pytest.mark.release
 def test_activation(demo_copy: Path, shell_in: Callable[[Path], Shell]) -> None:
     follow("docs/activation.md", shell_in(demo_copy))
 
