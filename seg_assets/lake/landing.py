@@ -25,6 +25,7 @@ from deltalake import CommitProperties, DeltaTable, Schema
 from deltalake.transaction import AddAction, RemoveAction, create_table_with_add_actions
 
 from connectors.types import Landing, Page, Reject
+from seg_assets.errors import LakeError
 from seg_assets.lake.drift import Drift, differences, split, tables_of
 from seg_assets.lake.engine import WrittenFile
 from seg_assets.lake.lake import Key, Lake, add_action, delta_schema
@@ -82,6 +83,11 @@ def land(
     Raises:
         SchemaDriftError: `drift` is FREEZE and other columns came. What came before them is kept.
     """
+    if not lake.is_local:
+        raise LakeError(
+            f"raw data can't land in {lake.root}",
+            hint="keep the lake in a local folder; tables that are there already can be read from an object store",
+        )
     table = _RawTable(lake, key, landing, loaded_at, facts)
     known, found = table.columns() or declared, list[str]()
     done, pending, since = Landed(cursor=table.cursor()), list[_Slice](), clock()
