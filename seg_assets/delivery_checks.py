@@ -1,4 +1,4 @@
-"""Checks of plans and deliveries: the findings of `assets/findings.py`, and whether a sample of members is still held."""
+"""Checks of plans and deliveries: the findings of `deliveries/findings.py`, and whether a sample of members is still held."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -7,8 +7,8 @@ import dagster as dg
 
 from connectors.types import Capability
 from seg_assets.assets.activation import activation_keys
-from seg_assets.assets.activity import drifted
-from seg_assets.assets.findings import Finding, delivery_findings, plan_findings
+from seg_assets.deliveries.findings import Finding, delivery_findings, plan_findings
+from seg_assets.deliveries.standing import drifted
 from seg_assets.graph import DestinationNode, Graph
 from seg_assets.schema.tables import PERSON_CONSENTS
 

@@ -77,7 +77,7 @@ def _alerts(graph: Graph) -> dg.SensorDefinition:
         target=None,
     )
     def delivery_alerts(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
-        from seg_assets.alerts import broken_promises, changes, send
+        from seg_assets.deliveries.alerts import broken_promises, changes, send
 
         told: dict[str, list[str]] = json.loads(context.cursor) if context.cursor else {}
         now = broken_promises(graph)

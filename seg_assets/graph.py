@@ -44,6 +44,7 @@ from seg_assets.unify.typing import Conventions
 
 if TYPE_CHECKING:
     from seg_assets.activation.ledger import Ledger
+    from seg_assets.segments import SegmentSet
 
 AS_OF_TAG = "seg/as_of"
 """Run tag that fixes the instant a run is true for."""
@@ -198,16 +199,19 @@ class Graph:
         streams = [*(s for c in self.connections for s in c.streams), *(e.stream for e in self.enrichers)]
         return [s for s in streams if s.mapping and s.mapping.to == table]
 
+    def segments(self) -> SegmentSet:
+        """The project's segments as they are written now, checked against its taxonomy."""
+        from seg_assets.segments import catalog_of, read_segments
+
+        return read_segments(self.project.segments_dir, catalog_of(self.project.taxonomy))
+
     def enricher(self, name: str) -> Enricher:
         """The configured connector of an enricher, secrets resolved.
 
         Raises:
             ProjectError: the enricher can't be used.
         """
-        node = next(e for e in self.enrichers if e.name == name)
-        if node.connector is None or node.error:
-            raise ProjectError(f"enricher {name}: {node.error}", place=self.project.place("enrichers", name))
-        return node.connector(node.connector.config_model.model_validate(self._with_secrets(node.config.config)))  # type: ignore[call-arg]
+        return self._configured(next(e for e in self.enrichers if e.name == name), "enricher")
 
     def source(self, name: str) -> Source:
         """The configured connector of a connection, secrets resolved.
@@ -215,10 +219,7 @@ class Graph:
         Raises:
             ProjectError: the connection can't be used.
         """
-        node = next(c for c in self.connections if c.name == name)
-        if node.connector is None or node.error:
-            raise ProjectError(f"connection {name}: {node.error}", place=self.project.place("connections", name))
-        return node.connector(node.connector.config_model.model_validate(self._with_secrets(node.config.config)))  # type: ignore[call-arg]
+        return self._configured(next(c for c in self.connections if c.name == name), "connection")
 
     def destination(self, name: str) -> Destination:
         """The configured connector of a destination, secrets resolved.
@@ -226,9 +227,11 @@ class Graph:
         Raises:
             ProjectError: the destination can't be used.
         """
-        node = next(d for d in self.destinations if d.name == name)
+        return self._configured(next(d for d in self.destinations if d.name == name), "destination")
+
+    def _configured(self, node: ConnectionNode | DestinationNode | EnricherNode, word: str) -> Any:
         if node.connector is None or node.error:
-            raise ProjectError(f"destination {name}: {node.error}", place=self.project.place("destinations", name))
+            raise ProjectError(f"{word} {node.name}: {node.error}", place=self.project.place(f"{word}s", node.name))
         return node.connector(node.connector.config_model.model_validate(self._with_secrets(node.config.config)))  # type: ignore[call-arg]
 
     def secret_text(self, text: str) -> str:

@@ -10,7 +10,7 @@ import ibis.expr.types as ir
 from connectors.types import Verdict
 from seg_assets.activation import plan
 from seg_assets.as_of import run_as_of
-from seg_assets.assets.planning import KNOWN, Inputs, Planning, digest
+from seg_assets.deliveries.planning import KNOWN, Inputs, Planning, digest
 from seg_assets.errors import DeliveryError, ProjectError
 from seg_assets.graph import DestinationNode, Graph
 from seg_assets.metadata import Assets, asset_arguments
@@ -92,7 +92,7 @@ def _delivered(context: dg.AssetExecutionContext, graph: Graph, node: Destinatio
         nothing = ibis.memtable(RECEIPTS.schema.to_pyarrow().empty_table())
         due = int(planned.filter(planned.blocked.isnull()).count().execute())
         return dg.MaterializeResult(value=nothing, metadata={"dry_run": True, "would_send": due})
-    from seg_assets.assets.delivering import deliver_plan
+    from seg_assets.deliveries.delivering import deliver_plan
 
     result, points = deliver_plan(graph, node, planned, as_of, resync=_resyncs(context, node))
     context.log.info(f"{node.name}: {result.sent:,} operations, {dict(result.verdicts)}")

@@ -12,10 +12,10 @@ from seg_assets.graph import Graph
 from seg_assets.identity import with_person
 from seg_assets.io_managers import origin
 from seg_assets.metadata import OWNERS, asset_arguments
-from seg_assets.profiles.profiles import people
+from seg_assets.profiles.profiles import everything_known
 from seg_assets.schema.tables import ASSIGNMENTS, ENGAGEMENT, EVENTS, FEATURES, LINKS, PERSON_CONSENTS, PERSONAS, PROFILES, RFM
 from seg_assets.schema.types import Table
-from seg_assets.segments import SegmentSet, catalog_of, evaluate, read_segments
+from seg_assets.segments import SegmentSet, evaluate
 from seg_assets.segments.log import logged, movements
 from seg_assets.segments.tables import CHANGES, HEALTH, MEMBERSHIPS
 
@@ -38,19 +38,6 @@ INPUTS: dict[str, Table] = {
 }
 
 
-def segments_of(graph: Graph) -> SegmentSet:
-    """The project's segments, read and checked against its taxonomy."""
-    return read_segments(graph.project.segments_dir, catalog_of(graph.project.taxonomy))
-
-
-def everything_known(
-    profiles: ir.Table, features: ir.Table, engagement: ir.Table, rfm: ir.Table, assignments: ir.Table, personas: ir.Table
-) -> ir.Table:
-    """One row per person with all attributes, features, scores and the persona's label: what segments and payloads are written about."""
-    persona = assignments.join(personas, "cluster_id").select("person_id", persona="label")
-    return people(profiles, features, engagement, rfm, persona)
-
-
 def build_segment_assets(graph: Graph) -> list[dg.AssetsDefinition | dg.AssetSpec]:
     """Memberships, changes and health, evaluated together, below the clock that ends memberships."""
     tables = {"memberships": MEMBERSHIPS, "changes": CHANGES, "health": HEALTH}
@@ -63,7 +50,7 @@ def build_segment_assets(graph: Graph) -> list[dg.AssetsDefinition | dg.AssetSpe
     )
     def segments(context: dg.AssetExecutionContext, **inputs: ir.Table) -> Iterator[dg.MaterializeResult]:
         consents, events, links = (inputs.pop(name) for name in ("consents", "events", "links"))
-        lake, segments = graph.lake, segments_of(graph)
+        lake, segments = graph.lake, graph.segments()
         if _stand(context, graph, segments):
             context.log.info("neither data nor definitions have changed: every membership stands")
             yield from _results(graph, {table.key: lake.read(table.key) for table in (CHANGES, HEALTH, MEMBERSHIPS)}, stored=True)

@@ -35,8 +35,8 @@ def plan(destinations: tuple[str, ...], resync: bool, project_dir: Path | None, 
 
     Each plan has an id, which stands for everything in it: `seg activate apply ID` sends that and nothing else.
     """
-    from seg_assets.assets.activity import plan_counts, planning_now
-    from seg_assets.assets.planning import PlanId, digest
+    from seg_assets.deliveries.planning import PlanId, digest
+    from seg_assets.deliveries.standing import plan_counts, planning_now
 
     found, inputs = [], None
     graph = _graph(project_dir)
@@ -69,10 +69,10 @@ def apply(plan_id: str, project_dir: Path | None, as_json: bool) -> None:
     Refused when anything has changed since it was shown: memberships, consents, fields, what the destination holds. Plan again then, and look again.
     """
     from seg_assets.assets.activation import RESYNC_TAG, activation_keys
-    from seg_assets.assets.activity import node_of, planning_now, standing
-    from seg_assets.assets.planning import PlanId, digest
     from seg_assets.cli.refresh import refresh
     from seg_assets.cli.run import complain
+    from seg_assets.deliveries.planning import PlanId, digest
+    from seg_assets.deliveries.standing import node_of, planning_now, standing
     from seg_assets.errors import SegError
 
     wanted = PlanId.parse(plan_id)
@@ -112,7 +112,7 @@ def status(destinations: tuple[str, ...], project_dir: Path | None, as_json: boo
 
     acked: done. rejected: refused, see `retry`. retry_wait: sent again by the next delivery. gated: held back for now. in_doubt: see `resolve`.
     """
-    from seg_assets.assets.activity import standing
+    from seg_assets.deliveries.standing import standing
 
     graph = _graph(project_dir)
     found = [standing(graph, node) for node in _nodes(graph, destinations)]
@@ -154,7 +154,7 @@ def resolve(destination: str, op_ids: tuple[str, ...], applied: bool | None, eve
     An operation is in doubt when no answer came and neither asking again nor reading back can tell. Applied ones count as acknowledged; the others are
     sent again if they are still wanted.
     """
-    from seg_assets.assets.activity import in_doubt
+    from seg_assets.deliveries.standing import in_doubt
 
     graph = _graph(project_dir)
     node = _nodes(graph, (destination,))[0]
@@ -184,7 +184,7 @@ def explain(person: str, destinations: tuple[str, ...], project_dir: Path | None
 
     PERSON is a person's number, e-mail address, phone number or customer id. `seg segments explain` tells why they are in a segment.
     """
-    from seg_assets.assets.activity import explained, person_named
+    from seg_assets.deliveries.standing import explained, person_named
 
     graph = _graph(project_dir)
     number = person_named(graph, person)
@@ -206,7 +206,7 @@ def reconcile(destinations: tuple[str, ...], sample: int, project_dir: Path | No
 
     Who is missing there was removed by somebody else; `seg activate plan DESTINATION --resync` sends everybody again. Exit code 1 if anything differs.
     """
-    from seg_assets.assets.activity import drifted
+    from seg_assets.deliveries.standing import drifted
 
     graph = _graph(project_dir)
     rows = []
@@ -228,7 +228,7 @@ def _graph(project_dir: Path | None) -> Graph:
 
 def _nodes(graph: Graph, names: tuple[str, ...]) -> list[DestinationNode]:
     """The destinations named, or all that can be used."""
-    from seg_assets.assets.activity import node_of
+    from seg_assets.deliveries.standing import node_of
 
     return [node_of(graph, name) for name in names] if names else [node for node in graph.destinations if node.object]
 

@@ -16,7 +16,6 @@ from typing import Any
 
 import ibis
 
-from seg_assets.assets.segments import segments_of
 from seg_assets.errors import SegError
 from seg_assets.graph import AS_OF_TAG, Graph
 from seg_assets.project.load import Project
@@ -197,7 +196,7 @@ def _listening(instance: Any, step: Callable[[str, bool], None], failures: dict[
 
 def _broken_segments(graph: Graph) -> dict[str, str]:
     """Segments that could not be read or evaluated, with the reason: the others were refreshed, their last members stay."""
-    segments = segments_of(graph)
+    segments = graph.segments()
     found = {str(error.place or "segments"): f"{error.message}{f' ({error.hint})' if error.hint else ''}" for error in segments.errors}
     if not graph.lake.exists(HEALTH.key):
         return found

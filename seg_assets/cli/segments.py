@@ -287,9 +287,10 @@ def _as_of(project_dir: Path | None) -> datetime:
 
 def _inputs(project_dir: Path | None) -> dict[str, Any]:
     """What segments are evaluated on, from the lake."""
-    from seg_assets.assets.segments import INPUTS, everything_known
+    from seg_assets.assets.segments import INPUTS
     from seg_assets.graph import Graph
     from seg_assets.identity import with_person
+    from seg_assets.profiles.profiles import everything_known
 
     graph = Graph.of(_project(project_dir))
     missing = [table.name for table in INPUTS.values() if not graph.lake.exists(table.key)]

@@ -78,6 +78,14 @@ def people(profiles: ir.Table, *others: ir.Table) -> ir.Table:
     return joined
 
 
+def everything_known(
+    profiles: ir.Table, features: ir.Table, engagement: ir.Table, rfm: ir.Table, assignments: ir.Table, personas: ir.Table
+) -> ir.Table:
+    """One row per person with all attributes, features, scores and the persona's label: what segments and payloads are written about."""
+    persona = assignments.join(personas, "cluster_id").select("person_id", persona="label")
+    return people(profiles, features, engagement, rfm, persona)
+
+
 def _from_json(document: ir.StringValue, name: str, kind: str) -> ir.Value:
     """A field of a JSON object, typed; null where the document is none, or the value not of that type. Sources write numbers with and without quotes."""
     value = document.try_cast("json")[name]

@@ -15,8 +15,8 @@ import dagster as dg
 import pytest
 
 from connectors.types import Outcome, Verdict
-from seg_assets.alerts import Change, broken_promises, changes, send
 from seg_assets.build import definitions_of
+from seg_assets.deliveries.alerts import Change, broken_promises, changes, send
 from seg_assets.errors import DeliveryError
 from seg_assets.graph import Graph
 from seg_assets.project.alerts import Alert

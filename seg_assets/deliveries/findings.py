@@ -10,7 +10,6 @@ from typing import Any
 import ibis
 
 from seg_assets.activation.guards import GUARD
-from seg_assets.assets.segments import segments_of
 from seg_assets.graph import DestinationNode, Graph
 from seg_assets.schema.tables import PERSON_CONSENTS
 from seg_assets.segments.tables import MEMBERSHIPS
@@ -41,7 +40,7 @@ def plan_findings(graph: Graph, node: DestinationNode) -> list[Finding]:
     sent = planned.filter(planned.blocked.isnull(), planned["op"].isin(["add", "update"]), planned.leave.isnull())
     granted = consents.filter(consents.granted)
     wrong = 0
-    for audience, segment in segments_of(graph).segments.items():
+    for audience, segment in graph.segments().segments.items():
         for purpose in dict.fromkeys([*segment.needs, *node.config.needs]):
             allowed = granted.filter(granted.purpose == purpose)
             wrong += int(sent.filter(sent.audience == audience).anti_join(allowed, "person_id").count().execute())

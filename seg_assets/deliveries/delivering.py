@@ -14,7 +14,7 @@ from seg_assets.activation.deliver import Delivered, deliver
 from seg_assets.activation.gates import Quiet, gate
 from seg_assets.activation.leaving import with_leave
 from seg_assets.activation.outgoing import outgoing
-from seg_assets.assets.planning import Inputs, Planning
+from seg_assets.deliveries.planning import Inputs, Planning
 from seg_assets.errors import DeliveryError
 from seg_assets.graph import DestinationNode, Graph
 

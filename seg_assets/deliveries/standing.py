@@ -10,7 +10,7 @@ from typing import Any
 from connectors.types import Context, ReadsBack
 from seg_assets.activation.drift import Drift, Member, drift, sample
 from seg_assets.activation.mapping import reads
-from seg_assets.assets.planning import Inputs, Planning
+from seg_assets.deliveries.planning import Inputs, Planning
 from seg_assets.errors import SegError
 from seg_assets.graph import DestinationNode, Graph
 from seg_assets.schema.tables import VAULT

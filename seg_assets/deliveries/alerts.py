@@ -1,6 +1,6 @@
 """Alerts: one message when a promise about a delivery is broken, and one when it is kept again. Silence in between.
 
-What is promised is in `assets/findings.py`. Messages name destinations and figures, never persons.
+What is promised is in `deliveries/findings.py`. Messages name destinations and figures, never persons.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from email.message import EmailMessage
 from connectors.errors import DestinationError
 from connectors.http import Action, Api, HttpSpec
 from connectors.types import Context
-from seg_assets.assets.findings import Finding, delivery_findings, plan_findings
+from seg_assets.deliveries.findings import Finding, delivery_findings, plan_findings
 from seg_assets.errors import DeliveryError
 from seg_assets.graph import Graph
 from seg_assets.project.alerts import Alert, Mail

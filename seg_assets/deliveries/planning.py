@@ -16,12 +16,12 @@ from connectors.types import ObjectDef, Verdict
 from seg_assets.activation import Audience, Target, plan
 from seg_assets.activation.mapping import Rendered, failing, reads, rendered
 from seg_assets.activation.personalisation import personalised
-from seg_assets.assets.segments import everything_known, segments_of
 from seg_assets.errors import MappingError, ProjectError, SegError
 from seg_assets.graph import DestinationNode, Graph
 from seg_assets.identity import with_person
 from seg_assets.lake.functions import keyed_hash
 from seg_assets.profiles.consents import person_consents
+from seg_assets.profiles.profiles import everything_known
 from seg_assets.project.destinations import Limit
 from seg_assets.project.values import format_duration
 from seg_assets.schema.tables import ASSIGNMENTS, CONSENTS, ENGAGEMENT, FEATURES, LINKS, PERSONAS, PROFILES, RFM, VAULT
@@ -177,7 +177,7 @@ class Planning:
         Raises:
             ProjectError: the destination's suppression names a segment that there is not, or that can't be read: nobody is delivered then.
         """
-        segments = segments_of(self.graph)
+        segments = self.graph.segments()
         chosen = {rule.segment for field in self.node.config.fields.values() for rule in field.choose if rule.segment}
         for name in sorted({*self.node.config.suppress, *chosen}):
             if name in segments.broken or name not in segments.segments:
