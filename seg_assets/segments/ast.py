@@ -250,6 +250,16 @@ def leaves(condition: Condition) -> Iterator[Attribute | Did | Then | InSegment]
         yield condition
 
 
+def looked_at(leaf: Did | Then) -> dict[str, set[str]]:
+    """The types of events a clause looks at, each with the properties it reads of them."""
+    if isinstance(leaf, Did):
+        return {leaf.event: {name for name, _ in leaf.where} | ({leaf.same} if leaf.same else set())}
+    found: dict[str, set[str]] = {}
+    for part in (part for step in leaf.steps for part in (step, *step.absences)):
+        found.setdefault(part.event, {leaf.on} if leaf.on else set()).update(name for name, _ in part.where)
+    return found
+
+
 def windows(condition: Condition) -> Iterator[Window]:
     """The windows of a condition's atoms, as written."""
     return (leaf.window for leaf in leaves(condition) if isinstance(leaf, Did | Then))

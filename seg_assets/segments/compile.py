@@ -21,7 +21,7 @@ from seg_assets.segments.ast import All, Any, Attribute, Calendar, Did, Ever, Fi
 from seg_assets.segments.binding import Bound, Resolved, Same, resolve
 from seg_assets.segments.definitions import SegmentSet
 from seg_assets.segments.keyed import in_count, key_counts
-from seg_assets.segments.scene import Cuts, Scene, build_scene, conjunction, disjunction, left_joined
+from seg_assets.segments.scene import Cuts, Keep, Scene, build_scene, conjunction, disjunction, left_joined
 from seg_assets.segments.sequences import chain_events, chain_now, chain_starts
 from seg_assets.segments.times import FOREVER, dates_in, micros
 
@@ -95,19 +95,28 @@ def verdict(condition: Anything, truth: Callable[[Atom], ir.BooleanValue]) -> ir
 
 
 def scene_of(
-    segments: SegmentSet, persons: ir.Table, events: ir.Table, consents: ir.Table | None, as_of: dt.datetime, *, given: Cuts | None = None
+    segments: SegmentSet,
+    persons: ir.Table,
+    events: ir.Table,
+    consents: ir.Table | None,
+    as_of: dt.datetime,
+    *,
+    given: Cuts | None = None,
+    keep: Keep = lambda table: table,
 ) -> Scene:
-    """The scene with all that the segments' windows, dates, shares and thresholds need."""
+    """The scene with all that the segments' windows, clauses, dates, shares and thresholds need."""
     calendars: dict[tuple[str | None, Calendar | Fixed], None] = {}
+    clauses: list[tuple[str | None, Did | Then]] = []
     for segment in segments.segments.values():
-        for leaf in leaves(segment.where):
-            if isinstance(leaf, Did | Then) and isinstance(leaf.window, Calendar | Fixed):
-                calendars[segment.calendar, leaf.window] = None
+        clauses += [(segment.calendar, leaf) for leaf in leaves(segment.where) if isinstance(leaf, Did | Then)]
         calendars |= {(segment.calendar, Fixed(day, day)): None for day in sorted(dates_in(segment.where, segments.catalog))}
     named = {leaf.name for s in segments.segments.values() for leaf in leaves(s.where) if isinstance(leaf, Attribute)}
     shares = {name for name in named if segments.catalog.attributes[name].share}
     bounds = [cut for s in segments.segments.values() for cut in cuts(s.where)]
-    return build_scene(persons, events, consents, as_of, segments.catalog, calendars=calendars, cuts=bounds, shares=shares, given=given)
+    calendars |= {(calendar, clause.window): None for calendar, clause in clauses if isinstance(clause.window, Calendar | Fixed)}
+    return build_scene(
+        persons, events, consents, as_of, segments.catalog, calendars=calendars, clauses=clauses, cuts=bounds, shares=shares, given=given, keep=keep
+    )
 
 
 def _ranks(did: Did) -> list[int]:
@@ -136,7 +145,7 @@ class Facts:
 
     rules: Mapping[str, Rule]
     scene: Scene
-    keep: Callable[[ir.Table], ir.Table] = field(default=lambda table: table)
+    keep: Keep = field(default=lambda table: table)
     _chains: dict[Atom, ir.Table] = field(default_factory=dict, repr=False)
 
     @cached_property
@@ -153,8 +162,8 @@ class Facts:
         """The facts.
 
         Returns:
-            person_id, the attributes tested, boundaries of calendars per person, the instants of the newest events of each kind, and a0, a1, ...
-            (see `names`) for all other atoms.
+            person_id, the attributes tested, boundaries of calendars per person, the instants of the newest events of each kind (`-FOREVER` where there are
+            fewer), and a0, a1, ... (see `names`) for all other atoms. Only attributes, boundaries and consents can be null.
         """
         scene = self.scene
         frames = [c for c in scene.people.columns if c.startswith("frame_")]
@@ -169,8 +178,9 @@ class Facts:
                 table = left_joined(table, self._column(atom, name))
         for event, atoms in by_type.items():
             table = left_joined(table, self._events(event, atoms))
-        filled = {atom: name for atom, name in columns.items() if not isinstance(atom.leaf, Consent) and name in table.columns}
-        return table.mutate(**{name: table[name].fill_null(0 if isinstance(atom.leaf, Did) else False) for atom, name in filled.items()})
+        nothing = {name: 0 if isinstance(atom.leaf, Did) else False for atom, name in columns.items() if not isinstance(atom.leaf, Consent)}
+        nothing |= {f"{name}_{rank}": -FOREVER for name, ranks in self.kinds.values() for rank in ranks}
+        return table.mutate(**{name: table[name].fill_null(value) for name, value in nothing.items() if name in table.columns})
 
     @cached_property
     def kinds(self) -> dict[Kind, tuple[str, list[int]]]:
@@ -195,8 +205,6 @@ class Facts:
         dids = {atom: atom.leaf for atom in atoms if isinstance(atom.leaf, Did)}
         properties = {name for did in dids.values() for name, _ in did.where}
         rows = scene.events([event], properties, {a.calendar for a in atoms})
-        if all(isinstance(did.window, Rolling) for did in dids.values()):
-            rows = rows.filter(rows.t > scene.now - max(did.window.older for did in dids.values() if isinstance(did.window, Rolling)))
         found: dict[str, ir.Value] = {}
         ranked: dict[str, list[int]] = {}
         for atom, did in dids.items():
@@ -204,11 +212,11 @@ class Facts:
             kind = self._kind(atom)
             if kind:
                 name, ranked[name] = self.kinds[kind]
-                found[name] = largest(rows.t, ranked[name][-1], mine)
+                found[name] = largest(rows.t, ranked[name][-1], mine) if ranked[name] != [1] else rows.t.max(where=mine)
             else:
                 found[self.names[atom]] = rows.count(where=mine & scene.span(did.window, atom.calendar, rows).holds(rows.t))
         table = rows.group_by("person_id").agg(**found)
-        instants = {f"{name}_{rank}": table[name][rank - 1] for name, ranks in ranked.items() for rank in ranks}
+        instants = {f"{name}_{rank}": table[name] if ranks == [1] else table[name][rank - 1] for name, ranks in ranked.items() for rank in ranks}
         return table.select("person_id", *(name for name in found if name not in ranked), **instants)
 
     def _column(self, atom: Atom, name: str) -> ir.Table:
@@ -262,7 +270,7 @@ class Facts:
 
         def at_least(number: int) -> ir.BooleanValue:
             instant: Anything = table[f"{name}_{number}"]
-            return (instant.notnull() & span.holds(instant)).fill_null(False)
+            return instant > -FOREVER if isinstance(did.window, Ever) else span.holds(instant)
 
         bounds = [at_least(did.count.low)] if did.count.low else []
         bounds += [~at_least(did.count.high + 1)] if did.count.high is not None else []

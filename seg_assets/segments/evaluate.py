@@ -174,7 +174,7 @@ class _Run:
     def _together(self, names: Sequence[str]) -> dict[str, ir.Table]:
         """Per segment, its members and those who were: person_id, member, was, since, valid_until (microseconds), reasons."""
         closure = self.segments.closure(names)
-        scene = scene_of(closure, self.persons, self.events, self.consents, self.as_of, given=self.cuts)
+        scene = scene_of(closure, self.persons, self.events, self.consents, self.as_of, given=self.cuts, keep=self.work.keep)
         facts = Facts(rules_of(closure), scene, self.work.keep)
         table = self.work.keep(facts.table())
         members = self.work.keep(table.select("person_id", **{name: facts.verdict(table, name) for name in names}))

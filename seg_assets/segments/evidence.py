@@ -86,21 +86,22 @@ def _count_evidence(scene: Scene, did: Did, calendar: str | None, name: str) -> 
 
 
 def _ids(rows: ir.Table, where: ir.BooleanValue | None = None) -> Anything:
-    """The rows' event ids, earliest first."""
-    return rows.event_id.collect(order_by=["t", "event_id"], where=where)
+    """The rows' event ids, earliest first. Sorted as an array: an ordered aggregate takes four times as long."""
+    pairs: Anything = ibis.struct({"t": rows.t, "event_id": rows.event_id}).collect(where=where)
+    return pairs.sort().map(lambda pair: pair["event_id"])
 
 
 def _chain_evidence(scene: Scene, then: Then, calendar: str | None, name: str, chain: ir.Table) -> ir.Table:
     """A chain's events; for those without a chain, the events that can stand in the way of one."""
-    cited = cited_events(scene, then, calendar, chain)
-    found = cited.group_by("person_id").agg(**{f"{name}_events": cited.event_id.collect(order_by="step")})
+    found = cited_events(scene, then, calendar, chain).rename({f"{name}_events": "events"})
     if not any(step.absences for step in then.steps):
         return left_joined(found, chain_end(scene, then, calendar, chain).rename({f"{name}_hi": "hi"})).mutate(
             **{f"{name}_lo": ibis.literal(-FOREVER, "int64")}
         )
     absences = [a for step in then.steps for a in step.absences]
     rows = scene.events({a.event for a in absences}, {n for a in absences for n, _ in a.where} | ({then.on} if then.on else set()), {calendar})
-    blocking = rows.filter(disjunction(scene.matches(rows, a.event, a.where, calendar) for a in absences)).anti_join(found, "person_id")
+    blocks = disjunction(scene.matches(rows, a.event, a.where, calendar) for a in absences)
+    blocking = rows.filter(scene.since(rows, then.window, calendar), blocks).anti_join(found, "person_id")
     return found.union(blocking.group_by("person_id").agg(**{f"{name}_events": _ids(blocking)}))
 
 

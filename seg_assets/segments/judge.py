@@ -59,7 +59,7 @@ def next_flips(
     """
     kept = Workspace()
     with Workspace() as work:
-        scene = scene_of(segments, persons, events, consents, as_of.astimezone(dt.UTC), given=cuts)
+        scene = scene_of(segments, persons, events, consents, as_of.astimezone(dt.UTC), given=cuts, keep=work.keep)
         facts = Facts(rules_of(segments), scene, work.keep)
         table = work.keep(facts.table())
         everybody = {name: work.keep(table.select("person_id", member=facts.verdict(table, name))) for name in facts.rules}

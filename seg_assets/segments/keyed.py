@@ -21,11 +21,12 @@ def clauses(group: Same) -> dict[Did, str]:
 
 
 def key_events(scene: Scene, group: Same, calendar: str | None) -> ir.Table:
-    """Events of the group with a key: what `Scene.events` gives, and `key` as text."""
+    """Events of the group with a key that some clause can count, now or later: what `Scene.events` gives, and `key` as text."""
     named = list(clauses(group))
     properties = {name for leaf in named for name, _ in leaf.where} | {group.key}
     rows = scene.events({leaf.event for leaf in named}, properties, {calendar})
-    return rows.filter(rows[f"p_{group.key}"].notnull()).mutate(key=rows[f"p_{group.key}"].cast("string"))
+    counted = disjunction((rows.event_type == leaf.event) & scene.since(rows, leaf.window, calendar) for leaf in named)
+    return rows.filter(counted, rows[f"p_{group.key}"].notnull()).mutate(key=rows[f"p_{group.key}"].cast("string"))
 
 
 def in_count(leaf: Did, number: ir.IntegerValue) -> ir.BooleanValue:

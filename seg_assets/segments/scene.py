@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import datetime as dt
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import reduce
@@ -18,13 +18,34 @@ import ibis.expr.datatypes as dtypes
 import ibis.expr.types as ir
 
 from seg_assets.errors import SegmentError
-from seg_assets.segments.ast import Between, Calendar, Compare, Cut, Fixed, Missing, Not, OneOf, Present, Scalar, Test, Where, Window
+from seg_assets.schema.types import UTC
+from seg_assets.segments.ast import (
+    Between,
+    Calendar,
+    Compare,
+    Cut,
+    Did,
+    Fixed,
+    Missing,
+    Not,
+    OneOf,
+    Present,
+    Scalar,
+    Test,
+    Then,
+    Where,
+    Window,
+    looked_at,
+)
 from seg_assets.segments.catalog import TIMEZONE, Catalog, Field
-from seg_assets.segments.times import Micros, Span, frame_of, micros, needs_zone, to_micros, zones
+from seg_assets.segments.times import FOREVER, Micros, Span, frame_of, micros, needs_zone, to_micros, zones
 from seg_assets.segments.workspace import rows_table
 
 Cuts = Mapping[tuple[str, Cut], Any]
 """The value every data-driven bound stands for; None where nobody has a value."""
+
+Keep = Callable[[ir.Table], ir.Table]
+"""Computes what is read more than once, or leaves it an expression."""
 
 Bounded = Calendar | Fixed
 """Windows with boundaries of their own."""
@@ -59,7 +80,7 @@ class Scene:
 
     Args:
         people: one row per person: person_id, attributes, and `frame_*` columns where `calendar: profile` needs boundaries per person.
-        stream: events as delivered; those after `now` are ignored.
+        stream: the events that can matter to the definitions, as `_looked_at` reads them.
         consents: the PERSON_CONSENTS table, or None.
         as_of, now: the instant, as a datetime and in microseconds.
         catalog: types of properties and attributes.
@@ -83,13 +104,18 @@ class Scene:
         """The same scene with some of its persons; thresholds stay those of all."""
         return replace(self, people=self.people.semi_join(persons, "person_id"), stream=self.stream.semi_join(persons, "person_id"))
 
+    def since(self, rows: ir.Table, window: Window, calendar: str | None) -> ir.BooleanValue:
+        """Which of `events(...)` are not too old for a window, now and later."""
+        first = self.span(window, calendar, rows).first
+        return ibis.literal(True) if first is None else rows.t >= first
+
     def span(self, window: Window, calendar: str | None, table: ir.Table) -> Span:
         """The window at work on `table`, which is `people` or made by `events`."""
         bounds = self.frames.get((calendar, window), ())
         return Span(window, self.now, tuple(table[b] if isinstance(b, str) else b for b in bounds))
 
     def events(self, types: Iterable[str], properties: Iterable[str], calendars: Iterable[str | None] = ()) -> ir.Table:
-        """Events of some types up to as_of.
+        """Events of some types up to as_of, from the earliest on that some definition can need: ask for a window, or a `first`, on top.
 
         Args:
             types: event types to keep.
@@ -99,11 +125,8 @@ class Scene:
         Returns:
             person_id, event_id, event_type, t (microseconds), p_..., frame_....
         """
-        wanted = sorted(set(types))
-        stream = self.stream.filter(self.stream.event_type.isin(wanted), self.stream.event_time <= ibis.literal(self.as_of, type='timestamp("UTC")'))
-        fields = {f.name: f for event in wanted for f in self.catalog.events[event].values()}
-        carried = {f"p_{name}": _property(stream, fields[name]) for name in sorted(set(properties))}
-        table = stream.select("person_id", "event_id", "event_type", t=micros(stream.event_time), **carried)
+        rows = self.stream.filter(self.stream.event_type.isin(sorted(set(types))))
+        table = rows.select("person_id", "event_id", "event_type", "t", *(f"p_{name}" for name in sorted(set(properties))))
         wanted_calendars = set(calendars)
         columns = sorted({b for (calendar, _), frame in self.frames.items() if calendar in wanted_calendars for b in frame if isinstance(b, str)})
         return table.inner_join(self.people.select("person_id", *columns), "person_id") if columns else table
@@ -136,8 +159,7 @@ class Scene:
             return present & ~self.holds(value, test.test, field, calendar, table)
         if isinstance(value, ir.TimestampValue):
             value = micros(value)
-        compared = self._compare(value, test, field, calendar, table)
-        return (present & compared).fill_null(False)
+        return present & self._compare(value, test, field, calendar, table)
 
     def _compare(self, value: Any, test: Test, field: Field, calendar: str | None, table: ir.Table) -> Any:
         def bound(scalar: Scalar | Cut) -> tuple[Any, Any]:
@@ -150,6 +172,8 @@ class Scene:
             return (literal(scalar, value.type()),) * 2
 
         def compare(op: str, scalar: Scalar | Cut) -> Any:
+            if isinstance(scalar, Cut) and self.cuts[field.name, scalar] is None:
+                return ibis.literal(False)
             first, last = bound(scalar)
             if op == "=":
                 return value == first if first is last else (value >= first) & (value <= last)
@@ -169,8 +193,6 @@ class Scene:
 
 def literal(value: Any, dtype: dtypes.DataType) -> ir.Scalar:
     """A literal to compare a column of `dtype` with. Values never become SQL text by hand."""
-    if value is None:
-        return ibis.null(dtype)
     if isinstance(value, dt.datetime):
         return ibis.literal(to_micros(value), "int64")
     if isinstance(value, Decimal | int | float) and not isinstance(value, bool):
@@ -199,9 +221,11 @@ def build_scene(
     catalog: Catalog,
     *,
     calendars: Iterable[tuple[str | None, Bounded]] = (),
+    clauses: Iterable[tuple[str | None, Did | Then]] = (),
     cuts: Iterable[tuple[str, Cut]] = (),
     shares: Iterable[str] = (),
     given: Cuts | None = None,
+    keep: Keep = lambda table: table,
 ) -> Scene:
     """The scene of an evaluation.
 
@@ -210,14 +234,35 @@ def build_scene(
         as_of: aware.
         catalog: types.
         calendars: windows whose boundaries the definitions need, each with its segment's calendar.
+        clauses: what the definitions ask of events, each with its segment's calendar.
         cuts: data-driven bounds to resolve from `people`.
         shares: derived attributes to compute from events where `people` has no column of that name.
         given: bounds that are known already and not resolved again.
+        keep: computes the events that can matter, once; by default they stay an expression.
     """
     scene = Scene(people, stream, consents, as_of, catalog, {}, given or {})
     scene = _with_frames(_with_shares(scene, shares), calendars)
+    scene = replace(scene, stream=keep(_looked_at(scene, clauses)))
     resolved = {key: (given or {}).get(key) if key in (given or {}) else _rank(scene, *key) for key in sorted(set(cuts), key=repr)}
     return replace(scene, cuts=resolved)
+
+
+def _looked_at(scene: Scene, clauses: Iterable[tuple[str | None, Did | Then]]) -> ir.Table:
+    """The events up to as_of that can matter to some clause, now or later: person_id, event_id, event_type, t (microseconds), and `p_<name>` per property read."""
+    first: dict[str, int | None] = {}
+    fields: dict[str, Field] = {}
+    for calendar, clause in clauses:
+        bounds = scene.frames.get((calendar, clause.window), ())
+        span = None if any(isinstance(b, str) for b in bounds) else Span(clause.window, scene.now, bounds).first
+        for event, properties in looked_at(clause).items():
+            known = first.get(event, span)
+            first[event] = None if known is None or span is None else min(known, span)
+            fields |= {name: scene.catalog.events[event][name] for name in properties}
+    stream = scene.stream.filter(scene.stream.event_type.isin(sorted(first)), scene.stream.event_time <= ibis.literal(scene.as_of, type=UTC))
+    read = {f"p_{name}": _property(stream, fields[name]) for name in sorted(fields)}
+    rows = stream.select("person_id", "event_id", "event_type", t=micros(stream.event_time), **read)
+    oldest = {event: since for event, since in sorted(first.items()) if since is not None}
+    return rows.filter(rows.t >= rows.event_type.cases(*oldest.items(), else_=-FOREVER)) if oldest else rows
 
 
 def _with_shares(scene: Scene, names: Iterable[str]) -> Scene:

@@ -12,7 +12,7 @@ from typing import Any
 import ibis
 import ibis.expr.types as ir
 
-from seg_assets.segments.ast import Absence, Step, Then
+from seg_assets.segments.ast import Absence, Step, Then, looked_at
 from seg_assets.segments.scene import Scene, conjunction, union
 
 
@@ -84,26 +84,22 @@ def cited_events(scene: Scene, then: Then, calendar: str | None, events: ir.Tabl
     """Per person with a chain at as_of, the events of one: the chain with the latest start, each further event as early as it can be.
 
     Returns:
-        person_id, event_id, step (from 0).
+        person_id, events (array of ids, in the order of the steps).
     """
     chosen = _first(chain_now(scene, chain_starts(scene, then, calendar, events)), ibis.desc("t"), ibis.desc("event_id"))
-    chosen = chosen.select("person_id", "key", "event_id", "t", bound="reach_0")
-    found = [chosen.select("person_id", "event_id", step=ibis.literal(0, "int64"))]
+    chosen = chosen.select("person_id", "key", "event_id", "t", bound="reach_0", events=ibis.array([chosen.event_id]))
     for k, step in enumerate(then.steps[1:], start=1):
         rows = events.filter(events[f"reach_{k}"].notnull()).select("person_id", "key", "event_id", "t", reach=f"reach_{k}")
-        before = chosen.select("person_id", "key", "bound", before_t="t", before_id="event_id")
+        before = chosen.select("person_id", "key", "bound", "events", before_t="t", before_id="event_id")
         pairs = rows.inner_join(before, ["person_id", "key"])
         later = (
             (pairs.t > pairs.before_t) | ((pairs.t == pairs.before_t) & (pairs.event_id > pairs.before_id)) if then.ties else pairs.t > pairs.before_t
         )
         tests = [later, pairs.reach <= pairs.bound]
         tests += [pairs.t - pairs.before_t <= step.within] if step.within is not None else []
-        chosen = _first(pairs.filter(*tests), "t", "event_id").select("person_id", "key", "event_id", "t", "bound")
-        found.append(chosen.select("person_id", "event_id", step=ibis.literal(k, "int64")))
-    table = found[0]
-    for more in found[1:]:
-        table = table.union(more)
-    return table
+        chosen = _first(pairs.filter(*tests), "t", "event_id")
+        chosen = chosen.select("person_id", "key", "event_id", "t", "bound", events=chosen.events.concat(ibis.array([chosen.event_id])))
+    return chosen.select("person_id", "events")
 
 
 def _first(table: ir.Table, *order: Any) -> ir.Table:
@@ -113,10 +109,10 @@ def _first(table: ir.Table, *order: Any) -> ir.Table:
 
 
 def _rows(scene: Scene, then: Then, calendar: str | None) -> ir.Table:
-    """The events any step or absence can be, with the key the chain is tied by."""
-    parts = [part for step in then.steps for part in (step, *step.absences)]
-    properties = {name for part in parts for name, _ in part.where} | ({then.on} if then.on else set())
-    rows = scene.events({part.event for part in parts}, properties, {calendar})
+    """The events any step or absence can be, with the key the chain is tied by. An absence follows a step: it is never older than the window either."""
+    asked = looked_at(then)
+    rows = scene.events(asked, {name for properties in asked.values() for name in properties}, {calendar})
+    rows = rows.filter(scene.since(rows, then.window, calendar))
     if not then.on:
         return rows.mutate(key=ibis.literal(""))
     return rows.filter(rows[f"p_{then.on}"].notnull()).mutate(key=rows[f"p_{then.on}"].cast("string"))

@@ -99,7 +99,7 @@ def flips(scene: Scene, atom: Atom, chain: ir.Table | None) -> ir.Table:
         assert isinstance(leaf, Same)
         changes = _sweep(_key_deltas(scene, leaf, atom.calendar), ["person_id"], lambda n: n["d0"] > 0, False, scene)
     later = changes.filter(changes["at"] > scene.now)
-    return later.group_by("person_id").agg(flips=later["at"].collect(order_by="at"))
+    return later.group_by("person_id").agg(flips=later["at"].collect().sort())
 
 
 def _validity(scene: Scene, rows: ir.Table, did: Did, calendar: str | None) -> ir.Table:

@@ -133,6 +133,19 @@ class Span:
         later = isinstance(self.window, Rolling) and self.window.newer
         return not later and self.window not in {Calendar("last", u) for u in ("hour", "day", "week", "month", "quarter")}
 
+    @property
+    def first(self) -> Instant | None:
+        """The earliest time an event can have that counts at as_of or at any later instant. None: any."""
+        match self.window:
+            case Rolling(older, _):
+                return self.as_of - older + 1
+            case Calendar(which, _):
+                return self.frame[which == "this"]
+            case Fixed():
+                return self.frame[0]
+            case Ever():
+                return None
+
     def enter(self, t: ir.IntegerValue) -> ir.IntegerValue:
         """The first instant the event counts at; meaningless where `leave` is not later."""
         if isinstance(self.window, Rolling) and self.window.newer:
