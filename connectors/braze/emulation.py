@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar
 
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
-from connectors.sandbox.emulation import Call, Emulation, Endpoint, RefusedError, Shelf, digest, instant, iso, millis
+from connectors.sandbox.emulation import Call, Emulation, Endpoint, JSONResponse, RefusedError, Shelf, digest, instant, iso, millis
 from connectors.sandbox.limits import Window
 from connectors.sandbox.people import Person
 from connectors.sandbox.store import Record
@@ -18,6 +18,8 @@ GROUP = "sandbox-newsletter"
 MAX_OBJECTS, MAX_BYTES, MAX_IDS = 75, 4 << 20, 50
 IDENTIFIERS = ("external_id", "user_alias", "braze_id", "email", "phone")
 """In the order in which they are tried."""
+TEXTS = ("external_id", "email", "phone")
+NO_ATTRIBUTES = frozenset({"user_alias", "braze_id", "_update_existing_only", "user_aliases"})
 NOBODY = ("", "")
 ARRAYS = ("attributes", "events", "purchases")
 NEEDED = {"attributes": (), "events": ("name", "time"), "purchases": ("product_id", "currency", "price", "time")}
@@ -102,24 +104,27 @@ class Braze(Emulation):
         call.rows = len(objects)
         if len(objects) > MAX_OBJECTS:
             raise RefusedError(_fatal(400, f"At most {MAX_OBJECTS} objects may be sent together."))
-        users = self._users([one for _, _, one in objects])
+        identities = [_identity(one) for _, _, one in objects]
+        users = self._users(identities)
         changed: dict[int, Record] = {}
         done: dict[str, int] = dict.fromkeys(ARRAYS, 0)
         errors: list[dict[str, Any]] = []
         events: list[Record] = []
-        for position, (array, index, one) in enumerate(objects):
-            identity = _identity(one)
+        for position, ((array, index, one), identity) in enumerate(zip(objects, identities, strict=True)):
             why = self._trouble(call, array, one, identity, position)
             if why:
                 errors.append({"type": why, "input_array": array, "index": index})
                 continue
             done[array] += 1
-            user = users.get(identity) or self._new_user(call, one, identity, users)
+            before = users.get(identity)
+            user = before or self._new_user(call, one, identity, users)
             if user is None:
                 continue
             if array == "attributes":
-                self._change(call, user, one, identity[0])
+                self._change(call, user, one, identity[0], new=before is None)
             else:
+                if before is None:
+                    call.note("create", f"user/{user.id}", identity)
                 told = {key: value for key, value in one.items() if key not in IDENTIFIERS}
                 events.append(self.store.make("event", {"name": one.get("name", "purchase"), **told, "user": user.id}, call.at))
                 call.note("event", f"{array}/{user.id}/{digest(told)}")
@@ -132,21 +137,23 @@ class Braze(Emulation):
     def _trouble(self, call: Call, array: str, one: Any, identity: tuple[str, str], position: int) -> str:
         if identity == NOBODY:
             return " or ".join(repr(name) for name in IDENTIFIERS) + " is required"
-        if odd := [name for name in ("external_id", "email", "phone") if not isinstance(one.get(name, ""), str | None)]:
-            return f"'{odd[0]}' is not a string"
-        if missing := [name for name in NEEDED[array] if one.get(name) is None]:
-            return f"'{missing[0]}' is required"
+        for name in TEXTS:
+            if one.get(name) is not None and not isinstance(one[name], str):
+                return f"'{name}' is not a string"
+        for name in NEEDED[array]:
+            if one.get(name) is None:
+                return f"'{name}' is required"
         if array != "attributes" and instant(str(one["time"])) is None:
             return "'time' is not a valid ISO 8601 time"
         fault = self.row_fault(call, identity[1], position)
         return f"The row was not taken ({fault.value})." if fault else ""
 
-    def _users(self, objects: Sequence[Any]) -> dict[tuple[str, str], Record]:
-        """Users by the identifier each object names, oldest first where several have it."""
+    def _users(self, identities: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Record]:
+        """Users by their identifiers, oldest first where several have one."""
         wanted: dict[str, set[str]] = {}
-        for identity in map(_identity, objects):
-            if identity != NOBODY:
-                wanted.setdefault(identity[0], set()).add(identity[1])
+        for name, value in identities:
+            if name:
+                wanted.setdefault(name, set()).add(value)
         found = {}
         same: dict[int, Record] = {}
         for name, values in wanted.items():
@@ -167,30 +174,21 @@ class Braze(Emulation):
             user.body["user_aliases"] = [one["user_alias"]]
         else:
             user.body[identity[0]] = one[identity[0]]
-        call.note("create", f"user/{user.id}", identity)
         return user
 
-    def _change(self, call: Call, user: Record, one: Mapping[str, Any], named: str) -> None:
+    def _change(self, call: Call, user: Record, one: Mapping[str, Any], named: str, *, new: bool) -> None:
         """Sets, adds to, removes from and counts up attributes; null takes one away."""
-        before = dict(user.body)
+        body = dict(user.body)
         for name, value in one.items():
-            if name in {"user_alias", "braze_id", "_update_existing_only", "user_aliases", named}:
+            if name == named or name in NO_ATTRIBUTES:
                 continue
             if value is None:
-                user.body.pop(name, None)
-            elif isinstance(value, dict) and value.keys() & {"add", "remove"}:
-                held = [item for item in _list(user.body.get(name)) if item not in _list(value.get("remove"))]
-                user.body[name] = held
-                for item in _list(value.get("add")):
-                    if item not in held:
-                        held.append(item)
-            elif isinstance(value, dict) and isinstance(value.get("inc"), int):
-                user.body[name] = (before[name] if isinstance(before.get(name), int) else 0) + value["inc"]
+                body.pop(name, None)
             else:
-                user.body[name] = value
-        if user.body != before:
-            user.changed_at = call.at
-            call.note("update", f"user/{user.id}", user.body)
+                body[name] = _merged(body.get(name), value) if isinstance(value, dict) else value
+        if new or body != user.body:
+            user.body, user.changed_at = body, call.at
+            call.note("create" if new else "update", f"user/{user.id}", body)
 
     def _delete(self, call: Call) -> Response:
         body = call.object()
@@ -201,7 +199,7 @@ class Braze(Emulation):
             raise RefusedError(_fatal(400, f"Give up to {MAX_IDS} identifiers of one kind."))
         call.rows, name = len(body[given[0]]), kinds[given[0]]
         objects = [one if isinstance(one, dict) and name in one else {name: one} for one in body[given[0]]]
-        found = {user.id: user for user in self._users(objects).values()}
+        found = {user.id: user for user in self._users(map(_identity, objects)).values()}
         self.store.delete(found.values())
         for user in found:
             call.note("erase", f"user/{user}")
@@ -217,7 +215,7 @@ class Braze(Emulation):
         objects += [{name: value} for name, value in one.items() if value]
         if not objects or len(objects) > MAX_IDS:
             raise RefusedError(_fatal(400, f"Give 1 to {MAX_IDS} identifiers."))
-        call.rows, found = len(objects), self._users(objects)
+        call.rows, found = len(objects), self._users(map(_identity, objects))
         users = {user.id: user for user in found.values()}
         missing = [value for value in ids if ("external_id", value) not in found]
         shown = [self._shown(user, fields) for user in users.values()]
@@ -239,7 +237,7 @@ class Braze(Emulation):
                 raise RefusedError(_fatal(400, "A state and up to 50 users are required."))
             call.rows += len(ids) + len(emails) + len(phones)
             objects = [{"external_id": x} for x in ids] + [{"email": x} for x in emails] + [{"phone": x} for x in phones]
-            members = list(dict.fromkeys(user.id for user in self._users(objects).values()))
+            members = list(dict.fromkeys(user.id for user in self._users(map(_identity, objects)).values()))
             group, subscribed = self._group(str(one.get("subscription_group_id")), call.at), one["subscription_state"] == "subscribed"
             moved = self.store.list_add(group.id, members, call.at) if subscribed else self.store.list_remove(group.id, members)
             for member in moved:
@@ -248,7 +246,7 @@ class Braze(Emulation):
 
     def _subscription(self, call: Call) -> Response:
         one = {name: call.query(name) for name in ("external_id", "email", "phone") if call.query(name)}
-        group, users = self._group(call.query("subscription_group_id"), call.at), self._users([one])
+        group, users = self._group(call.query("subscription_group_id"), call.at), self._users([_identity(one)])
         subscribed = self.store.listed(group.id, [user.id for user in users.values()])
         status = {value: "Subscribed" if user.id in subscribed else "Unsubscribed" for (_, value), user in users.items()}
         return JSONResponse({"message": "success", "status": status})
@@ -271,6 +269,20 @@ def _identity(one: Any) -> tuple[str, str]:
         if isinstance(value, str) and value:
             return name, _normal(name, value)
     return NOBODY
+
+
+def _merged(held: Any, value: dict[str, Any]) -> Any:
+    """An attribute after a change that is an object: of a list, of a number, or the object itself."""
+    if "add" in value or "remove" in value:
+        gone = _list(value.get("remove"))
+        kept = [item for item in _list(held) if item not in gone]
+        for item in _list(value.get("add")):
+            if item not in kept:
+                kept.append(item)
+        return kept
+    if isinstance(value.get("inc"), int):
+        return (held if isinstance(held, int) else 0) + value["inc"]
+    return value
 
 
 def _list(value: Any) -> list[Any]:

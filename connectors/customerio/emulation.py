@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import base64
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-from starlette.responses import JSONResponse, Response
+import orjson
+from starlette.responses import Response
 
-from connectors.sandbox.emulation import Call, Emulation, Endpoint, RefusedError, Shelf, digest, millis
+from connectors.sandbox.emulation import Call, Emulation, Endpoint, JSONResponse, RefusedError, Shelf, digest, millis
 from connectors.sandbox.faults import RowFault
 from connectors.sandbox.limits import Window
 from connectors.sandbox.people import Person
@@ -20,6 +20,9 @@ SITE_ID, TRACK_KEY, APP_KEY = "sandbox-site", "sandbox-track-key", "sandbox-app-
 MAX_BATCH_BYTES, MAX_ITEM_BYTES, MAX_IDS, MAX_PAGE = 500_000, 32_000, 1000, 30_000
 MAX_ID_BYTES, MAX_NAME_BYTES, MAX_VALUE_BYTES, MAX_ATTRIBUTES = 150, 150, 1000, 300
 IDENTIFIERS = ("id", "email", "cio_id")
+NO_ATTRIBUTES = frozenset({*IDENTIFIERS, "_update"})
+TELLING = frozenset({"identify", "event", "page", "screen"})
+"""Actions that tell something of a person, and make one who was not known."""
 ACTIONS = ("identify", "delete", "event", "page", "screen", "suppress", "unsuppress")
 
 
@@ -142,21 +145,21 @@ class CustomerIo(Emulation):
         """Carries out items one after another; what is wrong with each, or nothing."""
         call.rows, keys = len(items), [_keys(item) for item in items]
         names = [f"{name}:{value}" for some in keys for name, value in some]
-        batch = _Batch(self._people(keys), set(self.store.find("suppressed", "id", names)))
-        faults = [self._apply(call, item, position, batch) for position, item in enumerate(items)]
+        suppressed = set(self.store.find("suppressed", "id", names)) if self.store.count("suppressed") else set[str]()
+        batch = _Batch(self._people(keys), suppressed)
+        faults = [self._apply(call, item, some, position, batch) for position, (item, some) in enumerate(zip(items, keys, strict=True))]
         self.store.save([*batch.changed.values(), *batch.events.values()])
         return faults
 
-    def _apply(self, call: Call, item: Any, position: int, batch: _Batch) -> dict[str, str]:
+    def _apply(self, call: Call, item: Any, keys: Sequence[tuple[str, str]], position: int, batch: _Batch) -> dict[str, str]:
         """Carries out one item; what is wrong with it, or nothing."""
-        keys = _keys(item)
         if fault := _trouble(item, keys):
             return fault
         row_fault = self.row_fault(call, keys[0][1], position)
         if row_fault:
             return _fault("invalid" if row_fault is RowFault.REJECTED else "conflict", "identifiers", "the item was not taken")
-        action, names = item["action"], {f"{name}:{value}" for name, value in keys}
-        person = next((batch.known[key] for key in keys if key in batch.known), None)
+        action, person = item["action"], next((batch.known[key] for key in keys if key in batch.known), None)
+        names = {f"{name}:{value}" for name, value in keys} if batch.suppressed or action == "suppress" else set[str]()
         if action in {"suppress", "delete"} and person:
             self._erase(call, person, batch)
         if action == "suppress":
@@ -165,12 +168,14 @@ class CustomerIo(Emulation):
         if action == "unsuppress":
             self.store.delete(record for records in self.store.find("suppressed", "id", names).values() for record in records)
             batch.suppressed -= names
-        if action in {"identify", "event", "page", "screen"} and not names & batch.suppressed:
-            person = person or self._new_person(call, item, keys, batch)
+        if action in TELLING and not names & batch.suppressed:
+            known = person or self._new_person(call, item, keys, batch)
             if action == "identify":
-                self._change(call, person, item, batch)
+                self._change(call, known, item, batch, new=person is None)
             else:
-                self._record_event(call, person, item, batch)
+                if person is None:
+                    call.note("create", f"person/{known.id}", known.body)
+                self._record_event(call, known, item, batch)
         return {}
 
     def _erase(self, call: Call, person: Record, batch: _Batch) -> None:
@@ -184,20 +189,23 @@ class CustomerIo(Emulation):
         person.body |= {**item["identifiers"], "cio_id": _cio_id(person.id)}
         batch.changed[person.id] = person
         batch.known.update(dict.fromkeys(keys, person))
-        call.note("create", f"person/{person.id}", dict(keys))
         return person
 
-    def _change(self, call: Call, person: Record, item: Mapping[str, Any], batch: _Batch) -> None:
+    def _change(self, call: Call, person: Record, item: Mapping[str, Any], batch: _Batch, *, new: bool) -> None:
         """Merges attributes; an attribute "" or null is taken away; `id` and `email` among them or beside set what was missing."""
-        attributes = item.get("attributes") or {}
-        kept = person.body["attributes"] | {name: value for name, value in attributes.items() if name not in {*IDENTIFIERS, "_update"}}
-        identifiers = {name: attributes.get(name) or item["identifiers"].get(name) or person.body.get(name) for name in ("id", "email")}
-        body: dict[str, Any] = person.body | identifiers | {"attributes": {name: value for name, value in kept.items() if value not in ("", None)}}
-        if body != person.body:
+        attributes, identifiers, before = item.get("attributes") or {}, item["identifiers"], person.body
+        kept = {**before["attributes"], **attributes}
+        for name in NO_ATTRIBUTES & kept.keys():
+            del kept[name]
+        kept = {name: value for name, value in kept.items() if value is not None and value != ""}
+        body: dict[str, Any] = {**before, "attributes": kept}
+        for name in ("id", "email"):
+            body[name] = attributes.get(name) or identifiers.get(name) or before.get(name)
+        if new or body != before:
             person.body, person.changed_at = body, call.at
             batch.changed[person.id] = person
             batch.known.update({(name, _normal(name, body[name])): person for name in IDENTIFIERS if body[name]})
-            call.note("update", f"person/{person.id}", body)
+            call.note("create" if new else "update", f"person/{person.id}", body)
 
     def _record_event(self, call: Call, person: Record, item: Mapping[str, Any], batch: _Batch) -> None:
         """Keeps an event; one whose id was seen before is the same event and dropped."""
@@ -236,8 +244,7 @@ class CustomerIo(Emulation):
         if not isinstance(ids, list) or not 1 <= len(ids) <= MAX_IDS or not all(isinstance(one, str) for one in ids) or name not in IDENTIFIERS:
             raise RefusedError(JSONResponse({"meta": {"errors": [f"ids must hold 1 to {MAX_IDS} strings"]}}, 400))
         call.rows = len(ids)
-        found = self._people([[(name, _normal(name, one)) for one in ids]])
-        members = [record.id for record in found.values()]
+        members = self.store.ids_by("person", name, [_normal(name, one) for one in ids]).values()
         moved = self.store.list_add(segment.id, members, call.at) if change == "add" else self.store.list_remove(segment.id, members)
         for member in moved:
             call.note(change, f"segment/{segment.id}/{member}")
@@ -290,30 +297,36 @@ class CustomerIo(Emulation):
 
 
 def _keys(item: Any) -> list[tuple[str, str]]:
-    identifiers = item.get("identifiers") if isinstance(item, dict) else None
-    given = identifiers if isinstance(identifiers, dict) else {}
-    return [(name, _normal(name, given[name])) for name in IDENTIFIERS if isinstance(given.get(name), str) and given[name]]
+    given = item.get("identifiers") if isinstance(item, dict) else None
+    if not isinstance(given, dict):
+        return []
+    return [(name, _normal(name, value)) for name in IDENTIFIERS if (value := given.get(name)) and isinstance(value, str)]
 
 
 def _trouble(item: Any, keys: Sequence[tuple[str, str]]) -> dict[str, str]:
     """What is wrong with an item in itself, or nothing."""
     if not isinstance(item, dict) or item.get("type") != "person":
         return _fault("invalid", "type", "must be person")
-    if item.get("action") not in ACTIONS:
+    action = item.get("action")
+    if action not in ACTIONS:
         return _fault("invalid", "action", f"must be one of {', '.join(ACTIONS)}")
     if not keys:
         return _fault("required", "identifiers", "one of id, email and cio_id is required")
     attributes = item.get("attributes") or {}
     if not isinstance(attributes, dict) or len(attributes) > MAX_ATTRIBUTES:
         return _fault("invalid", "attributes", f"must be an object of up to {MAX_ATTRIBUTES}")
-    if item["action"] == "event" and not (isinstance(item.get("name"), str) and item["name"]):
+    if action == "event" and not (isinstance(item.get("name"), str) and item["name"]):
         return _fault("required", "name", "an event needs a name")
-    sizes = [(len(value.encode()), MAX_ID_BYTES) for _, value in keys]
-    if item["action"] == "identify":
-        sizes += [(len(name.encode()), MAX_NAME_BYTES) for name in attributes]
-        sizes += [(len(value.encode()), MAX_VALUE_BYTES) for value in attributes.values() if isinstance(value, str)]
-    sizes.append((len(json.dumps(item, ensure_ascii=False).encode()), MAX_ITEM_BYTES))
-    return _fault("too_large", "attributes", "is too long") if any(size > most for size, most in sizes) else {}
+    too_long = any(_longer(value, MAX_ID_BYTES) for _, value in keys) or len(orjson.dumps(item)) > MAX_ITEM_BYTES
+    if action == "identify":
+        for name, value in attributes.items():
+            too_long |= _longer(name, MAX_NAME_BYTES) or (isinstance(value, str) and _longer(value, MAX_VALUE_BYTES))
+    return _fault("too_large", "attributes", "is too long") if too_long else {}
+
+
+def _longer(text: str, most: int) -> bool:
+    """Whether a text has more than so many bytes."""
+    return len(text) * 4 > most and len(text.encode()) > most
 
 
 def _fault(reason: str, field: str, message: str) -> dict[str, str]:

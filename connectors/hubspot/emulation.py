@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar
 
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
 from connectors.hubspot.emulation_contacts import Contacts
 from connectors.hubspot.emulation_lists import Lists
 from connectors.hubspot.emulation_words import error, invalid
-from connectors.sandbox.emulation import Call, Emulation, Endpoint, RefusedError, Shelf, millis
+from connectors.sandbox.emulation import Call, Emulation, Endpoint, JSONResponse, RefusedError, Shelf, millis
 from connectors.sandbox.limits import Window
 from connectors.sandbox.people import Person
 from connectors.sandbox.store import Record
@@ -20,6 +20,8 @@ CLIENT, SECRET, REFRESH_TOKEN = "sandbox-hubspot-app", "sandbox-hubspot-secret",
 ACCESS_SECONDS = 1800
 VERSIONS = ("2025-09", "2026-03", "2026-09")
 PROPERTIES = ("email", "firstname", "lastname", "phone", "city", "country", "hs_language", "gender", "date_of_birth", "lifecyclestage", "user_id")
+KEYS = {"list": ("name",), "property": ("name",), "blocked": ("email",)}
+"""What things besides contacts can be found by."""
 FAILURES = {
     400: "VALIDATION_ERROR",
     401: "INVALID_AUTHENTICATION",
@@ -40,6 +42,9 @@ class HubSpot(Emulation):
     initial_tokens: ClassVar = (("refresh", REFRESH_TOKEN, CLIENT), ("key", PRIVATE_APP_TOKEN, "private app"))
     own: Sequence[Record] = ()
     """The account's own properties, read anew with each request."""
+    unique: Sequence[str] = ("email",)
+    """Names of properties contacts can be found by."""
+    property_names: Mapping[str, None] = dict.fromkeys(PROPERTIES)
 
     def make_windows(self) -> Mapping[str, Window]:
         return {"burst": Window(190, 10, "TEN_SECONDLY_ROLLING"), "day": Window(625_000, 86_400, "DAILY"), "search": Window(5, 1, "SECONDLY")}
@@ -55,11 +60,11 @@ class HubSpot(Emulation):
         return [*Contacts(self).endpoints(counted), *Lists(self).endpoints(counted), *properties, *tokens]
 
     def index(self, kind: str, body: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
-        names = self.unique() if kind == "contact" else {"list": ("name",), "property": ("name",), "blocked": ("email",)}.get(kind, ())
+        names = self.unique if kind == "contact" else KEYS.get(kind, ())
         return [(name, body[name].lower()) for name in names if body.get(name)]
 
     def admit(self, call: Call) -> None:
-        self.own = self.store.select("property")
+        self._learn_properties()
         token = call.bearer
         if not (self.tokens.holder("key", token, call.now) or self.tokens.holder("access", token, call.now)):
             known = token.startswith("sandbox-hubspot-access")
@@ -121,13 +126,13 @@ class HubSpot(Emulation):
 
     def _properties(self, call: Call) -> Response:
         own = {r.body["name"]: r.body for r in self.own}
-        return JSONResponse({"results": [own.get(name) or _property(name) for name in self.property_names()]})
+        return JSONResponse({"results": [own.get(name) or _property(name) for name in self.property_names]})
 
     def _add_property(self, call: Call) -> Response:
         body = call.object()
         if not isinstance(body.get("name"), str) or not body["name"].isidentifier():
             raise invalid(call, "name is required")
-        if body["name"] in self.property_names():
+        if body["name"] in self.property_names:
             raise RefusedError(error(call, 409, "The property exists already.", "CONFLICT"))
         told = {name: body[name] for name in ("label", "type", "fieldType", "groupName", "hasUniqueValue", "description") if name in body}
         record = self.store.make("property", _property(body["name"]) | told, call.at)
@@ -135,11 +140,10 @@ class HubSpot(Emulation):
         call.note("create", f"property/{body['name']}", told)
         return JSONResponse(record.body, 201)
 
-    def unique(self) -> list[str]:
-        return ["email", *(r.body["name"] for r in self.own if r.body["hasUniqueValue"])]
-
-    def property_names(self) -> dict[str, None]:
-        return dict.fromkeys([*PROPERTIES, *(r.body["name"] for r in self.own)])
+    def _learn_properties(self) -> None:
+        self.own = self.store.select("property")
+        self.unique = ["email", *(r.body["name"] for r in self.own if r.body["hasUniqueValue"])]
+        self.property_names = dict.fromkeys([*PROPERTIES, *(r.body["name"] for r in self.own)])
 
 
 def _contact(person: Person) -> dict[str, str]:

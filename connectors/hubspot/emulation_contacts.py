@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
 from connectors.hubspot.emulation_words import batch, error, inputs_of, invalid, moment, number, page_size, row_error
-from connectors.sandbox.emulation import Call, Endpoint, RefusedError, iso
+from connectors.sandbox.emulation import Call, Endpoint, JSONResponse, RefusedError, iso
 from connectors.sandbox.faults import RowFault
 from connectors.sandbox.store import Record
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 SEARCH_PAGE, PAGE, SEARCH_CEILING = 200, 100, 10_000
 SHOWN = ("createdate", "email", "firstname", "hs_object_id", "lastmodifieddate", "lastname")
 """Properties in an answer when none are asked for."""
+ALWAYS_SHOWN = ("createdate", "hs_object_id", "lastmodifieddate")
 COMPARISONS = {"EQ": "=", "NEQ": "is not", "LT": "<", "LTE": "<=", "GT": ">", "GTE": ">="}
 
 
@@ -108,7 +109,7 @@ class Contacts:
             return "id", lambda value: number(call, value)
         if name in {"lastmodifieddate", "hs_lastmodifieddate", "createdate"}:
             return "created_at" if name == "createdate" else "changed_at", lambda value: moment(call, value)
-        if name not in self._account.property_names():
+        if name not in self._account.property_names:
             raise invalid(call, f"There was a problem with the request: property {name} does not exist")
         return f"lower(json_extract(body, '$.{name}'))", lambda value: str(value).lower()
 
@@ -155,36 +156,43 @@ class Contacts:
                 record.body, record.changed_at = wanted, call.at
                 changed.append(record)
                 call.note("create" if new else "update", f"contact/{record.id}", wanted)
-            trace = {"objectWriteTraceId": one["objectWriteTraceId"]} if "objectWriteTraceId" in one else {}
-            results.append(_shown(record, None) | trace | ({"new": new} if create else {}))
+            result = _shown(record, None)
+            if "objectWriteTraceId" in one:
+                result["objectWriteTraceId"] = one["objectWriteTraceId"]
+            if create:
+                result["new"] = new
+            results.append(result)
         self._store.save(changed)
         return batch(call, results, errors)
 
     def _row_trouble(
         self, call: Call, name: str, key: str, one: Mapping[str, Any], position: int, *, known: bool, blocked: Mapping[str, Any]
     ) -> dict[str, Any] | None:
-        context = {"id": [str(one["id"])]} | ({"objectWriteTraceId": [one["objectWriteTraceId"]]} if "objectWriteTraceId" in one else {})
         email = one["properties"].get("email", key if name == "email" else None)
         if not known:
-            return row_error("OBJECT_NOT_FOUND", "resource not found", context)
+            return _refused(one, "OBJECT_NOT_FOUND", "resource not found")
         if email is not None and ("@" not in email[1:-1] or " " in email):
-            return row_error("VALIDATION_ERROR", "Property values were not valid: email is invalid", context)
-        if key in blocked or (email or "").lower() in blocked:
-            return row_error("VALIDATION_ERROR", "The address was erased and can't be used again.", context)
+            return _refused(one, "VALIDATION_ERROR", "Property values were not valid: email is invalid")
+        if blocked and (key in blocked or (email or "").lower() in blocked):
+            return _refused(one, "VALIDATION_ERROR", "The address was erased and can't be used again.")
         match self._account.row_fault(call, key, position):
             case RowFault.REJECTED:
-                return row_error("VALIDATION_ERROR", "Property values were not valid", context)
+                return _refused(one, "VALIDATION_ERROR", "Property values were not valid")
             case RowFault.BUSY:
-                return row_error("INTERNAL_ERROR", "The record is being written by somebody else.", context)
+                return _refused(one, "INTERNAL_ERROR", "The record is being written by somebody else.")
         return None
 
     def _check_properties(self, call: Call, inputs: Sequence[Mapping[str, Any]]) -> None:
-        known = self._account.property_names()
-        for properties in (one.get("properties") for one in inputs):
-            if not isinstance(properties, dict) or not all(isinstance(value, str) for value in properties.values()):
+        known = self._account.property_names
+        for one in inputs:
+            properties = one.get("properties")
+            if not isinstance(properties, dict):
                 raise invalid(call, "Invalid input JSON: properties must be an object of strings.")
-            if unknown := [name for name in properties if name not in known]:
-                raise invalid(call, f"Property values were not valid: {unknown[0]} does not exist", "PROPERTY_DOESNT_EXIST")
+            for name, value in properties.items():
+                if not isinstance(value, str):
+                    raise invalid(call, "Invalid input JSON: properties must be an object of strings.")
+                if name not in known:
+                    raise invalid(call, f"Property values were not valid: {name} does not exist", "PROPERTY_DOESNT_EXIST")
 
     def _check_conflicts(self, call: Call, name: str, emails: Mapping[str, str], found: Mapping[str, Record]) -> None:
         """An address that belongs to another contact, or that two inputs want, refuses the whole batch."""
@@ -233,19 +241,25 @@ class Contacts:
         if name in (None, "", "hs_object_id"):
             ids = [int(key) for key in keys if str(key).isdecimal()]
             return {str(record.id): record for record in self._store.get("contact", ids).values()}
-        if name not in self._account.unique():
+        if name not in self._account.unique:
             raise invalid(call, f"{name} is not a unique property")
         return {key: records[0] for key, records in self._store.find("contact", str(name), [key.lower() for key in keys]).items()}
 
 
+def _refused(one: Mapping[str, Any], category: str, message: str) -> dict[str, Any]:
+    """What was wrong with one input."""
+    trace = {"objectWriteTraceId": [one["objectWriteTraceId"]]} if "objectWriteTraceId" in one else {}
+    return row_error(category, message, {"id": [str(one["id"])], **trace})
+
+
 def _shown(record: Record, wanted: Iterable[str] | None) -> dict[str, Any]:
-    created, changed = iso(record.created_at), iso(record.changed_at)
-    known = {**record.body, "createdate": created, "lastmodifieddate": changed, "hs_object_id": str(record.id)}
-    properties = (
-        known if wanted is None else {name: known[name] for name in (*wanted, *SHOWN[:1], "hs_object_id", "lastmodifieddate") if name in known}
-    )
-    gone = {"archivedAt": changed} if record.kind == "archived" else {}
-    return {"id": str(record.id), "properties": properties, "createdAt": created, "updatedAt": changed, "archived": bool(gone), **gone}
+    created, changed, id = iso(record.created_at), iso(record.changed_at), str(record.id)
+    known = {**record.body, "createdate": created, "lastmodifieddate": changed, "hs_object_id": id}
+    properties = known if wanted is None else {name: known[name] for name in (*wanted, *ALWAYS_SHOWN) if name in known}
+    shown = {"id": id, "properties": properties, "createdAt": created, "updatedAt": changed, "archived": record.kind == "archived"}
+    if shown["archived"]:
+        shown["archivedAt"] = changed
+    return shown
 
 
 def _order(contacts: Contacts, call: Call, sort: Any) -> str:

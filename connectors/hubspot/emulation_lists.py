@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
 from connectors.hubspot.emulation_words import error, invalid, number, page_size
-from connectors.sandbox.emulation import Call, Endpoint, RefusedError, iso
+from connectors.sandbox.emulation import Call, Endpoint, JSONResponse, RefusedError, iso
 from connectors.sandbox.store import Record
 
 if TYPE_CHECKING:
@@ -120,7 +120,7 @@ class Lists:
         if record.body["processingType"] == "DYNAMIC":
             raise invalid(call, "The members of a DYNAMIC list can't be changed.")
         call.rows = len(add) + len(remove)
-        known = self._store.get("contact", [*add, *remove])
+        known = self._store.there("contact", [*add, *remove])
         added = self._store.list_add(record.id, [member for member in add if member in known], call.at)
         removed = self._store.list_remove(record.id, remove)
         self._note_members(call, record, "add", added)

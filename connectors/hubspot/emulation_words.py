@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
-from connectors.sandbox.emulation import Call, RefusedError, instant, iso
+from connectors.sandbox.emulation import Call, JSONResponse, RefusedError, instant, iso
 
 BATCH = 100
 """Inputs of a batch at most."""
@@ -16,10 +16,13 @@ BATCH = 100
 def inputs_of(call: Call, body: Any) -> list[dict[str, Any]]:
     """The inputs of a batch, each with an id."""
     inputs = body.get("inputs") if isinstance(body, dict) else None
-    if not isinstance(inputs, list) or not all(isinstance(one, dict) and isinstance(one.get("id"), str) for one in inputs):
-        raise invalid(call, "Invalid input JSON: inputs with an id each are required.")
-    if not all(isinstance(one.get(name, ""), str) for one in inputs for name in ("idProperty", "objectWriteTraceId")):
-        raise invalid(call, "Invalid input JSON: idProperty and objectWriteTraceId are strings.")
+    if not isinstance(inputs, list):
+        raise invalid(call, "Invalid input JSON: inputs are required.")
+    for one in inputs:
+        if not isinstance(one, dict) or not isinstance(one.get("id"), str):
+            raise invalid(call, "Invalid input JSON: inputs with an id each are required.")
+        if not isinstance(one.get("idProperty", ""), str) or not isinstance(one.get("objectWriteTraceId", ""), str):
+            raise invalid(call, "Invalid input JSON: idProperty and objectWriteTraceId are strings.")
     if not inputs or len(inputs) > BATCH:
         raise invalid(call, f"A batch has 1 to {BATCH} inputs.")
     call.rows = len(inputs)

@@ -7,10 +7,10 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar
 
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
 from connectors.marketo.emulation_exports import Exports
-from connectors.sandbox.emulation import Call, Emulation, Endpoint, RefusedError, Shelf, instant, iso, millis
+from connectors.sandbox.emulation import Call, Emulation, Endpoint, JSONResponse, RefusedError, Shelf, instant, iso, millis
 from connectors.sandbox.faults import RowFault
 from connectors.sandbox.limits import Window
 from connectors.sandbox.people import Person
@@ -33,6 +33,7 @@ FIELDS = (
     "crmId",
     "score",
 )
+WRITABLE = frozenset({*FIELDS, "id"})
 ACTIONS = ("createOrUpdate", "createOnly", "updateOnly", "createDuplicate")
 INSIDE = {400: "609", 401: "601", 403: "603", 404: "610", 429: "606", 500: "611", 503: "608"}
 """Failures told inside HTTP 200, by the status other vendors would use; others are HTTP statuses here too."""
@@ -97,7 +98,7 @@ class Marketo(Emulation):
 
     def index(self, kind: str, body: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
         if kind == "lead":
-            return [(name, str(body[name]).lower()) for name in FIELDS if body.get(name) not in (None, "")]
+            return [("email", str(body["email"]).lower())] if body.get("email") not in (None, "") else ()
         return [("name", body["name"])] if kind == "list" else ()
 
     def admit(self, call: Call) -> None:
@@ -152,7 +153,7 @@ class Marketo(Emulation):
             raise RefusedError(self.error(call, "1003" if action not in ACTIONS else "1006"))
         known = self._by_field(lookup, [row[lookup] for row in rows if row.get(lookup) not in (None, "")])
         changed: dict[int, Record] = {}
-        results = []
+        results: list[dict[str, Any]] = []
         for position, row in enumerate(rows):
             key = str(row.get(lookup) or "").lower()
             matches = known.get(key, []) if action != "createDuplicate" else []
@@ -160,7 +161,8 @@ class Marketo(Emulation):
                 results.append(_skipped(code))
                 continue
             lead = matches[0] if matches else self.store.make("lead", {}, call.at)
-            wanted = lead.body | {name: value for name, value in row.items() if name != "id"}
+            wanted = lead.body | row
+            wanted.pop("id", None)
             if wanted != lead.body:
                 lead.body, lead.changed_at = wanted, call.at
                 changed[lead.id] = lead
@@ -172,7 +174,7 @@ class Marketo(Emulation):
 
     def _row_trouble(self, call: Call, row: Mapping[str, Any], key: str, action: str, matches: Sequence[Record], position: int) -> str:
         """The code of the reason a row is skipped for, or ""."""
-        if any(name not in (*FIELDS, "id") for name in row):
+        if not row.keys() <= WRITABLE:
             return "1006"
         if not key and action != "createDuplicate":
             return "1002"
@@ -189,7 +191,13 @@ class Marketo(Emulation):
         if name == "id":
             ids = [int(value) for value in values if str(value).isdecimal()]
             return {str(record.id): [record] for record in self.store.get("lead", ids).values()}
-        return self.store.find("lead", name, [str(value).lower() for value in values])
+        keys = [str(value).lower() for value in values]
+        if name == "email":
+            return self.store.find("lead", name, keys)
+        found: dict[str, list[Record]] = {}
+        for record in self.store.select("lead", f"lower(json_extract(body, '$.{name}')) in (select value from json_each(?))", (json.dumps(keys),)):
+            found.setdefault(str(record.body[name]).lower(), []).append(record)
+        return found
 
     def _find_leads(self, call: Call) -> Response:
         name, values = call.query("filterType"), [v for v in call.query("filterValues").split(",") if v]
@@ -243,7 +251,7 @@ class Marketo(Emulation):
 
     def _add_to_list(self, call: Call) -> Response:
         record, ids = self._my_list(call), self._ids(call)
-        known = self.store.get("lead", ids)
+        known = self.store.there("lead", ids)
         faults = {lead: self.row_fault(call, str(lead), position) for position, lead in enumerate(ids)}
         codes = {lead: ROW_CODES[fault] if lead in known else "1004" for lead, fault in faults.items()}
         self._note(call, record, "add", self.store.list_add(record.id, [lead for lead in ids if not codes[lead]], call.at))
@@ -252,7 +260,7 @@ class Marketo(Emulation):
 
     def _remove_from_list(self, call: Call) -> Response:
         record, ids = self._my_list(call), self._ids(call)
-        known = self.store.get("lead", ids)
+        known = self.store.there("lead", ids)
         removed = self.store.list_remove(record.id, ids)
         self._note(call, record, "remove", removed)
         told = {lead: {"status": "removed"} if lead in removed else _skipped("1015" if lead in known else "1004") for lead in ids}
@@ -324,9 +332,10 @@ class Marketo(Emulation):
         return [self._number(call, row.get("id")) for row in self._input(call, call.json())]
 
     def _number(self, call: Call, value: Any) -> int:
-        if not str(value).isdecimal():
+        text = str(value)
+        if not text.isdecimal() or len(text) > 18:
             raise RefusedError(self.error(call, "1001"))
-        return int(value)
+        return int(text)
 
     def fields_of(self, lead: Record) -> dict[str, Any]:
         """All fields of a lead, its own and the system's."""

@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, ClassVar
 
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
-from connectors.sandbox.emulation import Call, Emulation, Endpoint, RefusedError, Shelf, instant, iso, millis
+from connectors.sandbox.emulation import Call, Emulation, Endpoint, JSONResponse, RefusedError, Shelf, instant, iso, millis
 from connectors.sandbox.limits import Window
 from connectors.sandbox.people import Person
 from connectors.sandbox.store import Record

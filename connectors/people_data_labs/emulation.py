@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from hashlib import blake2b, sha256
 from typing import Any, ClassVar
 
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
-from connectors.sandbox.emulation import Call, Emulation, Endpoint, RefusedError, Shelf, iso, millis
+from connectors.sandbox.emulation import Call, Emulation, Endpoint, JSONResponse, RefusedError, Shelf, iso, millis
 from connectors.sandbox.faults import RowFault
 from connectors.sandbox.limits import Window
 from connectors.sandbox.people import Person

@@ -6,12 +6,12 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar
 
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
 from connectors.salesforce.emulation_bulk import Bulk
 from connectors.salesforce.emulation_objects import OBJECTS, Fault, fault_of, record_id, record_number
 from connectors.salesforce.emulation_soql import Query, SoqlError, parsed
-from connectors.sandbox.emulation import Call, Emulation, Endpoint, RefusedError, Shelf, iso, millis
+from connectors.sandbox.emulation import Call, Emulation, Endpoint, JSONResponse, RefusedError, Shelf, iso, millis
 from connectors.sandbox.faults import RowFault
 from connectors.sandbox.limits import Window
 from connectors.sandbox.people import Person
@@ -21,6 +21,9 @@ CLIENT, SECRET, USER = "sandbox-salesforce-consumer-key", "sandbox-salesforce-co
 SESSION_SECONDS = 7200
 COLLECTION, PAGE, SMALLEST_PAGE = 200, 2000, 200
 VERSIONS = range(31, 71)
+NO_FIELDS = frozenset({"attributes", "Id"})
+"""What a row holds besides fields."""
+ID_NAMES = frozenset({"id", "Id", "iD", "ID"})
 JWT_BEARER = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 CODES = {
     400: "MALFORMED_QUERY",
@@ -63,8 +66,7 @@ class Salesforce(Emulation):
         if kind not in OBJECTS or body["IsDeleted"]:
             return ()
         keys = [(name, str(body[name]).lower()) for name in OBJECTS[kind].external if body.get(name)]
-        pair = OBJECTS[kind].pair
-        return [*keys, ("pair", "|".join(str(body.get(name)) for name in pair))] if pair else keys
+        return [*keys, ("pair", pair)] if (pair := _pair(kind, body)) else keys
 
     def admit(self, call: Call) -> None:
         if not self.tokens.holder("access", call.bearer, call.now):
@@ -147,13 +149,14 @@ class Salesforce(Emulation):
         self, call: Call, kind: str, operation: str, rows: Sequence[Mapping[str, Any]], external: str = ""
     ) -> list[tuple[str, bool, Fault | None]]:
         """Creates, updates or upserts rows: id ("" if none), whether it is new, and what was wrong, per row."""
-        found, seen = self._known(kind, operation, rows, external), set[str]()
-        outcomes: list[tuple[str, bool, Fault | None]] = []
+        found, pairs, seen = self._known(kind, operation, rows, external), self._pairs(kind, rows), set[str]()
+        name, at, outcomes = "Id" if operation == "update" else external, call.at // 1000 * 1000, list[tuple[str, bool, Fault | None]]()
         changed: dict[int, Record] = {}
         for position, row in enumerate(rows):
-            key = str(row.get("Id" if operation == "update" else external) or "").lower() if operation != "create" else ""
-            record, fields = found.get(key), {name: value for name, value in row.items() if name not in {"attributes", "Id"}}
-            fault = self._row_fault(call, kind, operation, key, fields, record, position)
+            key = str(row.get(name) or "").lower() if operation != "create" else ""
+            fields = {field: value for field, value in row.items() if field not in NO_FIELDS}
+            record, pair = found.get(key), _pair(kind, fields)
+            fault = self._row_fault(call, kind, operation, key, fields, record, position, taken=pair in pairs)
             if key and key in seen:
                 fault = fault or Fault("DUPLICATE_VALUE", "Duplicate external id specified", (external or "Id",))
             seen.add(key)
@@ -164,10 +167,12 @@ class Salesforce(Emulation):
             record = record or self.new(kind, {}, call.at)
             wanted = record.body | fields
             if new or wanted != record.body:
-                record.body, record.changed_at = wanted, call.at // 1000 * 1000
+                record.body, record.changed_at = wanted, at
                 changed[record.id] = record
-                call.note("create" if new else "update", f"{kind}/{record.body['Id']}", wanted)
-            outcomes.append((record.body["Id"], new, None))
+                call.note("create" if new else "update", f"{kind}/{wanted['Id']}", wanted)
+            if pair:
+                pairs.add(pair)
+            outcomes.append((wanted["Id"], new, None))
         self.store.save(list(changed.values()))
         return outcomes
 
@@ -203,8 +208,13 @@ class Salesforce(Emulation):
             return {key: records[0] for key, records in self.store.find(kind, external, keys).items()}
         return {}
 
+    def _pairs(self, kind: str, rows: Sequence[Mapping[str, Any]]) -> set[str]:
+        """Pairs of the rows that are taken."""
+        pairs = [pair for row in rows if (pair := _pair(kind, row))]
+        return set(self.store.find(kind, "pair", pairs)) if pairs else set()
+
     def _row_fault(
-        self, call: Call, kind: str, operation: str, key: str, fields: Mapping[str, Any], record: Record | None, position: int
+        self, call: Call, kind: str, operation: str, key: str, fields: Mapping[str, Any], record: Record | None, position: int, *, taken: bool
     ) -> Fault | None:
         if operation == "update" and record is None:
             return Fault("INVALID_CROSS_REFERENCE_KEY", "invalid cross reference id")
@@ -212,8 +222,7 @@ class Salesforce(Emulation):
             return Fault("MISSING_ARGUMENT", "External id is not specified")
         if fault := fault_of(OBJECTS[kind], fields, record.body if record else None):
             return fault
-        pair = OBJECTS[kind].pair
-        if pair and record is None and self.store.find(kind, "pair", ["|".join(str(fields.get(name)) for name in pair)]):
+        if taken and record is None:
             return Fault("DUPLICATE_VALUE", "Already a campaign member.")
         match self.row_fault(call, key or str(fields.get("Email")), position):
             case RowFault.REJECTED:
@@ -336,10 +345,10 @@ class Salesforce(Emulation):
             raise RefusedError(self.error(400, "all records must be of one known type, named in attributes", "INVALID_TYPE"))
         if external and external not in OBJECTS[kind].external:
             raise RefusedError(self.error(404, f"Provided external ID field does not exist or is not accessible: {external}"))
-        if operation == "upsert" and any(name.lower() == "id" for row in rows for name in row):
+        if operation == "upsert" and not all(ID_NAMES.isdisjoint(row) for row in rows):
             raise RefusedError(self.error(400, "The Id field should not be specified in the sobject data.", "INVALID_FIELD"))
         call.rows = len(rows)
-        rows = [{("Id" if name == "id" else name): value for name, value in row.items()} for row in rows]
+        rows = [row if "id" not in row else {("Id" if name == "id" else name): value for name, value in row.items()} for row in rows]
         outcomes = self.write(call, kind, operation, rows, external)
         if body.get("allOrNone") and any(fault for _, _, fault in outcomes):
             rest = Fault(
@@ -355,6 +364,11 @@ class Salesforce(Emulation):
         call.rows = len(ids)
         faults = self.remove(call, ids, hard=False)
         return JSONResponse([_saved("" if fault else id, fault) for id, fault in zip(ids, faults, strict=True)])
+
+
+def _pair(kind: str, fields: Mapping[str, Any]) -> str:
+    """The values that together are unique, as one text; "" where there are none."""
+    return "|".join([str(fields.get(name)) for name in OBJECTS[kind].pair])
 
 
 def _saved(id: str, fault: Fault | None) -> dict[str, Any]:

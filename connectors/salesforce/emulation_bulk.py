@@ -7,10 +7,10 @@ import io
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
 from connectors.salesforce.emulation_objects import OBJECTS, Fault, converted, record_id, record_number
-from connectors.sandbox.emulation import Call, Endpoint, RefusedError, iso
+from connectors.sandbox.emulation import Call, Endpoint, JSONResponse, RefusedError, iso
 from connectors.sandbox.store import Record
 
 if TYPE_CHECKING:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import time
 import uuid
 from collections import deque
@@ -11,12 +10,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import parse_qsl
 
+import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route, Router
@@ -40,6 +40,15 @@ class RefusedError(Exception):
     def __init__(self, response: Response) -> None:
         super().__init__(response.status_code)
         self.response = response
+
+
+class JSONResponse(Response):
+    """An answer in JSON."""
+
+    media_type = "application/json"
+
+    def render(self, content: Any) -> bytes:
+        return orjson.dumps(content)
 
 
 @dataclass(frozen=True)
@@ -85,7 +94,7 @@ class Call:
     rows: int = 0
     effects: list[Effect] = field(default_factory=list)
 
-    @property
+    @cached_property
     def at(self) -> int:
         """Now in Unix milliseconds."""
         return int(self.now * 1000)
@@ -117,12 +126,9 @@ class Call:
     def json(self) -> Any:
         """The body as JSON, None where it is none or holds halves of characters."""
         try:
-            content = json.loads(self.body)
-            if b"\\ud" in self.body.lower():
-                json.dumps(content, ensure_ascii=False).encode()
-        except (ValueError, RecursionError):
+            return orjson.loads(self.body)
+        except ValueError:
             return None
-        return content
 
     def object(self) -> dict[str, Any]:
         """The body as a JSON object, {} where it is none."""
@@ -288,15 +294,13 @@ class Emulation:
         for window in windows:
             window.take(call.now)
         response = call.endpoint.handle(call)
-        rows = ((call.at, e.request, e.op, e.target, e.digest) for e in call.effects)
-        self.store.run_many("insert into effects(at, request, op, target, digest) values (?, ?, ?, ?, ?)", rows)
+        self.store.tell(call.at, call.id, call.effects)
         return response
 
 
 def digest(content: Any) -> str:
     """A short text that stands for the content, whatever the order of its keys."""
-    told = sorted(content.items()) if isinstance(content, dict) else content
-    return blake2b(repr(told).encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
+    return blake2b(orjson.dumps(content, option=orjson.OPT_SORT_KEYS), digest_size=8).hexdigest()
 
 
 @lru_cache(maxsize=4096)

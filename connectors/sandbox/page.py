@@ -30,7 +30,7 @@ def shown(emulation: Emulation) -> dict[str, Any]:
         "title": emulation.title,
         "source": emulation.source,
         "served": emulation.served,
-        "effects": emulation.store.query("select count(*) from effects")[0][0],
+        "effects": emulation.store.count_effects(),
         "credentials": dict(emulation.credentials()),
         "shelves": [
             {

@@ -120,7 +120,7 @@ def application(emulations: Sequence[Emulation]) -> ASGIApp:
 
     async def effects(request: Request) -> Response:
         store = of(request).store
-        told: dict[str, Any] = {"total": store.query("select count(*) from effects")[0][0], "repeated": len(store.repeated_effects())}
+        told: dict[str, Any] = {"total": store.count_effects(), "repeated": len(store.repeated_effects())}
         return JSONResponse(told)
 
     def known(endpoint: Callable[[Request], Any]) -> Callable[[Request], Any]:

@@ -9,7 +9,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
+
+import orjson
 
 _SCHEMA = """
 create table if not exists records(
@@ -17,12 +19,10 @@ create table if not exists records(
 create index if not exists records_by_change on records(kind, changed_at, id);
 create index if not exists records_by_kind on records(kind, id);
 create table if not exists keys(kind text, name text, value text, id integer, primary key(kind, name, value, id)) without rowid;
-create index if not exists keys_by_id on keys(id);
 create table if not exists listed(list integer, member integer, at integer not null, primary key(list, member)) without rowid;
 create index if not exists listed_by_member on listed(member);
 create table if not exists tokens(token text primary key, kind text not null, client text not null, expires_at real) without rowid;
-create table if not exists effects(seq integer primary key, at integer not null, request text not null, op text not null, target text not null,
-  digest text not null);
+create table if not exists changes(seq integer primary key, at integer not null, request text not null, told text not null);
 create table if not exists numbers(name text primary key, value integer not null) without rowid;
 """
 _COLUMNS = "id, body, created_at, changed_at"
@@ -45,8 +45,7 @@ class Record:
     """What the store finds it by: kind, name, value."""
 
 
-@dataclass(frozen=True)
-class Effect:
+class Effect(NamedTuple):
     """One change that really happened: what was done to which record or membership, by which request. `digest` stands for the content."""
 
     request: str
@@ -67,7 +66,9 @@ class Store:
         file.parent.mkdir(parents=True, exist_ok=True)
         self._index, self._lock = index, threading.RLock()
         self._connection = sqlite3.connect(file, timeout=30, isolation_level=None, check_same_thread=False)
+        self._connection.execute("pragma journal_mode = wal")
         self._connection.execute("pragma synchronous = off")  # outlives this process, if not a power cut
+        self._connection.create_function("lower", 1, _lower, deterministic=True)
         self._connection.executescript(_SCHEMA)
         self._last_id: int = self.query("select coalesce(max(seq), 0) from sqlite_sequence where name = 'records'")[0][0]
 
@@ -123,24 +124,26 @@ class Store:
 
     def save(self, records: Sequence[Record]) -> None:
         """Keeps records as they are now, and finds them by their present keys only."""
-        sql = """insert into records select value ->> 0, value ->> 1, value -> 4, value ->> 2, value ->> 3 from json_each(?) where true
+        sql = """insert into records values (?, ?, ?, ?, ?)
                  on conflict(id) do update set kind = excluded.kind, body = excluded.body, changed_at = excluded.changed_at"""
+        gone: list[tuple[Any, ...]] = []
+        come: list[tuple[Any, ...]] = []
+        for record in records:
+            keys = self._keys(record.kind, record.body)
+            gone += [(*key, record.id) for key in record.keys - keys]
+            come += [(*key, record.id) for key in keys - record.keys]
+            record.keys = keys
         with self.transaction():
-            self.query(sql, (json.dumps([(r.id, r.kind, r.created_at, r.changed_at, r.body) for r in records]),))
-            before, now = [r.keys for r in records], [self._keys(r.kind, r.body) for r in records]
-            gone = [(*key, r.id) for r, old, new in zip(records, before, now, strict=True) for key in old - new]
-            come = [(*key, r.id) for r, old, new in zip(records, before, now, strict=True) for key in new - old]
+            self.run_many(sql, [(r.id, r.kind, orjson.dumps(r.body).decode(), r.created_at, r.changed_at) for r in records])
             self.run_many("delete from keys where kind = ? and name = ? and value = ? and id = ?", gone)
             self.run_many("insert or ignore into keys values (?, ?, ?, ?)", come)
-        for record, keys in zip(records, now, strict=True):
-            record.keys = keys
 
     def find(self, kind: str, name: str, values: Iterable[str]) -> dict[str, list[Record]]:
         """Records that have one of the values as the named key, oldest first."""
         sql = f"""select k.value, {_COLUMNS.replace("id", "r.id", 1)} from keys k join records r on r.id = k.id
                   where k.kind = ? and k.name = ? and k.value in (select value from json_each(?)) order by r.id"""
         found: dict[str, list[Record]] = {}
-        rows = self.query(sql, (kind, name, json.dumps(list(values))))
+        rows = self.query(sql, (kind, name, _listed(values)))
         for (value, *_), record in zip(rows, self._records(kind, [row[1:] for row in rows]), strict=True):
             found.setdefault(value, []).append(record)
         return found
@@ -148,7 +151,17 @@ class Store:
     def get(self, kind: str, ids: Iterable[int]) -> dict[int, Record]:
         """Records by id; those that are not there are left out."""
         sql = f"select {_COLUMNS} from records where kind = ? and id in (select value from json_each(?))"
-        return {record.id: record for record in self._records(kind, self.query(sql, (kind, json.dumps(list(ids)))))}
+        return {record.id: record for record in self._records(kind, self.query(sql, (kind, _listed(ids))))}
+
+    def ids_by(self, kind: str, name: str, values: Iterable[str]) -> dict[str, int]:
+        """As `find`, but ids only, and the oldest where several have a value."""
+        sql = "select value, min(id) from keys where kind = ? and name = ? and value in (select value from json_each(?)) group by value"
+        return dict(self.query(sql, (kind, name, _listed(values))))
+
+    def there(self, kind: str, ids: Iterable[int]) -> set[int]:
+        """Which of the ids are those of a record of the kind."""
+        sql = "select id from records where kind = ? and id in (select value from json_each(?))"
+        return {row[0] for row in self.query(sql, (kind, _listed(ids)))}
 
     def select(
         self, kind: str, where: str = "true", parameters: Sequence[Any] = (), *, order: str = "id", limit: int = -1, offset: int = 0
@@ -166,8 +179,9 @@ class Store:
         gone = list(records)
         ids = [(r.id,) for r in gone]
         with self.transaction():
-            for sql in ("delete from records where id = ?", "delete from keys where id = ?", "delete from listed where member = ?"):
-                self.run_many(sql, ids)
+            self.run_many("delete from records where id = ?", ids)
+            self.run_many("delete from listed where member = ?", ids)
+            self.run_many("delete from keys where kind = ? and name = ? and value = ? and id = ?", [(*key, r.id) for r in gone for key in r.keys])
         for record in gone:
             record.keys = frozenset()
 
@@ -190,13 +204,13 @@ class Store:
     def listed(self, list_id: int, members: Iterable[int]) -> set[int]:
         """Which of the records are on the list."""
         sql = "select member from listed where list = ? and member in (select value from json_each(?))"
-        return {row[0] for row in self.query(sql, (list_id, json.dumps(list(members))))}
+        return {row[0] for row in self.query(sql, (list_id, _listed(members)))}
 
     def lists_of(self, members: Iterable[int]) -> dict[int, list[tuple[int, int]]]:
         """(list, since) of each record that is on a list."""
         found: dict[int, list[tuple[int, int]]] = {}
         sql = "select member, list, at from listed where member in (select value from json_each(?)) order by member, list"
-        for member, list_id, at in self.query(sql, (json.dumps(list(members)),)):
+        for member, list_id, at in self.query(sql, (_listed(members),)):
             found.setdefault(member, []).append((list_id, at))
         return found
 
@@ -212,22 +226,47 @@ class Store:
         return self.query("select count(*) from listed where list = ?", (list_id,))[0][0]
 
     def _records(self, kind: str, rows: Sequence[Sequence[Any]]) -> list[Record]:
-        bodies = json.loads(f"[{','.join(row[1] for row in rows)}]")
+        bodies = orjson.loads(f"[{','.join(row[1] for row in rows)}]")
         return [Record(kind, row[0], body, row[2], row[3], self._keys(kind, body)) for row, body in zip(rows, bodies, strict=True)]
 
     def _keys(self, kind: str, body: Mapping[str, Any]) -> frozenset[tuple[str, str, str]]:
-        return frozenset((kind, name, value) for name, value in self._index(kind, body)) if self._index else frozenset()
+        return frozenset([(kind, name, value) for name, value in self._index(kind, body)]) if self._index else frozenset()
+
+    def tell(self, at: int, request: str, effects: Sequence[Effect]) -> None:
+        """Writes down what a request changed."""
+        if effects:
+            told = orjson.dumps([(one.op, one.target, one.digest) for one in effects]).decode()
+            self.query("insert into changes(at, request, told) values (?, ?, ?)", (at, request, told))
 
     def effects(self) -> list[Effect]:
         """Everything that ever changed, in order."""
-        return [Effect(*row) for row in self.query("select request, op, target, digest from effects order by seq")]
+        rows = self.query("select request, told from changes order by seq")
+        return [Effect(request, *one) for request, told in rows for one in orjson.loads(told)]
 
     def repeated_effects(self) -> list[Effect]:
         """Effects that repeat the one before on the same target: the same was done twice though nothing had undone it."""
-        sql = """select request, op, target, digest from (
-                   select *, lag(op || ' ' || digest) over (partition by target order by seq) as before from effects)
-                 where before = op || ' ' || digest order by seq"""
-        return [Effect(*row) for row in self.query(sql)]
+        before: dict[str, tuple[str, str]] = {}
+        repeated: list[Effect] = []
+        for one in self.effects():
+            now = one.op, one.digest
+            if before.get(one.target) == now:
+                repeated.append(one)
+            before[one.target] = now
+        return repeated
+
+    def count_effects(self) -> int:
+        """How many changes there were."""
+        return self.query("select coalesce(sum(json_array_length(told)), 0) from changes")[0][0]
+
+
+def _lower(value: Any) -> Any:
+    """SQLite's own knows the letters of ASCII only."""
+    return None if value is None else str(value).lower()
+
+
+def _listed(values: Iterable[Any]) -> str:
+    """Values for `json_each(?)`: texts, or whole numbers of any size."""
+    return json.dumps(list(values), ensure_ascii=False)
 
 
 class _ForgottenError(Exception):

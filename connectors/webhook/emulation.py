@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -11,15 +10,17 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
-from connectors.sandbox.emulation import Call, Emulation, Endpoint, RefusedError, Shelf
+from connectors.sandbox.emulation import Call, Emulation, Endpoint, JSONResponse, RefusedError, Shelf
 from connectors.sandbox.faults import RowFault
 from connectors.sandbox.server import serving
 from connectors.webhook.emulation_members import MemberStore
 from connectors.webhook.signature import HEADER, signature_fault
 
 SECRET = "sandbox-webhook-signing-key"
+REASONS = {None: "", RowFault.REJECTED: "key_refused", RowFault.BUSY: "busy"}
+ACKED = {"verdict": "acked"}
 
 
 class Receiver(Emulation):
@@ -72,18 +73,18 @@ class Receiver(Emulation):
         for operation in self.held.apply(accepted, datetime.fromtimestamp(call.now, UTC)):
             call.note(operation["op"], f"{operation['audience']}/{operation['key']}", operation["fields"])
         answered = list(zip(operations, refusals, strict=True))[: len(operations) - call.fault.omitted]
-        outcomes = {str(o.get("op_id")): {"verdict": "rejected", "reason": why} if why else {"verdict": "acked"} for o, why in answered}
-        return Response(json.dumps({"outcomes": outcomes}), media_type="application/json")
+        outcomes = {str(o.get("op_id")): {"verdict": "rejected", "reason": why} if why else ACKED for o, why in answered}
+        return JSONResponse({"outcomes": outcomes})
 
     def _refusal(self, call: Call, operation: Mapping[str, Any], position: int) -> str:
         """A code word for why an operation can't be applied, or ""."""
-        texts = [operation.get(name) for name in ("op_id", "audience", "key")]
-        if not all(isinstance(text, str) and text for text in texts):
-            return "incomplete_operation"
+        for name in ("op_id", "audience", "key"):
+            if not isinstance(operation.get(name), str) or not operation[name]:
+                return "incomplete_operation"
         if operation.get("op") not in {"add", "update", "remove"} or not isinstance(operation.get("fields"), dict):
             return "unknown_operation"
         fault = self.row_fault(call, operation["key"], position)
-        return {None: "", RowFault.REJECTED: "key_refused", RowFault.BUSY: "busy"}[fault]
+        return REASONS[fault]
 
 
 @dataclass(frozen=True)

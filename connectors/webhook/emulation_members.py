@@ -9,6 +9,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import orjson
+
 from connectors.sandbox.store import Store
 
 _SCHEMA = (
@@ -38,19 +40,18 @@ class MemberStore(Store):
 
     def apply(self, operations: Sequence[dict[str, Any]], now: datetime) -> list[dict[str, Any]]:
         """Applies operations that were not applied before, all or none of them, and returns them."""
-        at, new = now.isoformat(timespec="seconds"), []
+        at, ids = now.isoformat(timespec="seconds"), {one["op_id"]: one for one in reversed(operations)}
         with self.transaction():
-            for operation in operations:
-                if not self.query("insert or ignore into applied values (?) returning op_id", (operation["op_id"],)):
-                    continue
-                new.append(operation)
-                place = (operation["audience"], operation["key"])
-                if operation["op"] == "remove":
-                    self.query("delete from members where audience = ? and key = ?", place)
-                else:
-                    fields = json.dumps(operation["fields"], sort_keys=True, ensure_ascii=False)
-                    self.query("insert or replace into members values (?, ?, ?)", (*place, fields))
-                self.query("insert or replace into audiences values (?, ?)", (operation["audience"], at))
+            sql = "select op_id from applied where op_id in (select value from json_each(?))"
+            for (op_id,) in self.query(sql, (json.dumps(list(ids)),)):
+                del ids[op_id]
+            new = [one for one in operations if ids.get(one["op_id"]) is one]
+            after = {(one["audience"], one["key"]): one for one in new}  # the last word on each member
+            kept = [(*place, _text(one["fields"])) for place, one in after.items() if one["op"] != "remove"]
+            self.run_many("insert into applied values (?)", [(one["op_id"],) for one in new])
+            self.run_many("insert or replace into members values (?, ?, ?)", kept)
+            self.run_many("delete from members where audience = ? and key = ?", [place for place, one in after.items() if one["op"] == "remove"])
+            self.run_many("insert or replace into audiences values (?, ?)", [(audience, at) for audience in {one["audience"] for one in new}])
         return new
 
     def audiences(self) -> list[AudienceState]:
@@ -63,3 +64,7 @@ class MemberStore(Store):
         """Match key to fields of an audience's members. Personal data."""
         rows = self.query("select key, fields from members where audience = ? order by key", (audience,))
         return {key: json.loads(fields) for key, fields in rows}
+
+
+def _text(fields: dict[str, Any]) -> str:
+    return orjson.dumps(fields, option=orjson.OPT_SORT_KEYS).decode()

@@ -44,7 +44,7 @@ def held(world: Path) -> dict[str, object]:
     for vendor in emulations(world / "work" / "shop" / "sandbox", VENDORS):
         with closing(vendor.store):
             shelves = [(shelf.title, shelf.total, shelf.rows) for shelf in vendor.shelves()]
-            found[vendor.name] = (shelves, vendor.store.query("select count(*) from effects")[0][0], vendor.store.repeated_effects())
+            found[vendor.name] = (shelves, vendor.store.count_effects(), vendor.store.repeated_effects())
     return found
 
 
