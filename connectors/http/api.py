@@ -22,6 +22,7 @@ from connectors.errors import ConfigError, SourceError
 from connectors.http.auth import Authorizer, NoTokenError
 from connectors.http.budgets import Budgets, Window
 from connectors.http.client import Ambiguous, Answered, Client, NeverSent, checked_url
+from connectors.http.jsontext import encoded
 from connectors.http.paging import LoopGuard, NumberPaging, OffsetPaging
 from connectors.http.redact import Redactor
 from connectors.http.rules import Action, RowAnswer, judge, row_answers
@@ -159,7 +160,7 @@ class Api:
                 request = replace(request, headers={**request.headers, **{name: str(one) for name, one in value.items()}})
             elif place == "body":
                 content = {**(content or {}), **value}
-                request = replace(request, body=_json(content))
+                request = replace(request, body=encoded(content))
             else:
                 request = replace(request, query={**request.query, **value})
 
@@ -178,7 +179,7 @@ class Api:
     ) -> _Request:
         endpoint = self.spec.endpoints[name]
         filled = endpoint.path.format_map({**self.spec.places, **{key: quote(value, safe="") for key, value in (path or {}).items()}})
-        body = _json(json) if body is None and json is not None else body
+        body = encoded(json) if body is None and json is not None else body
         sent = {"Accept": "application/json", **({"Content-Type": "application/json"} if body is not None else {}), **self.spec.headers}
         return _Request(endpoint, filled, {**endpoint.query, **(query or {})}, {**sent, **(headers or {})}, body)
 
@@ -331,10 +332,6 @@ class Api:
     def _pay(self, context: Context, **cost: Any) -> None:
         self.cost.add(**cost)
         context.cost.add(**cost)
-
-
-def _json(value: Any) -> bytes:
-    return jsonlib.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
 
 
 def _digest(text: str) -> str:

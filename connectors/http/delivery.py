@@ -6,19 +6,15 @@ A row the answer does not speak of is in doubt, unless the endpoint states that 
 from __future__ import annotations
 
 import hashlib
-import json
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from connectors.errors import ConfigError, ConnectorError, DestinationError
 from connectors.http.api import Api, Reply
+from connectors.http.jsontext import encoded
 from connectors.http.rules import Action, RowAnswer
 from connectors.types import ACKED, IN_DOUBT, Context, Operation, Outcome, Verdict
-
-_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 
 
 def row_text(content: Any) -> str:
@@ -27,11 +23,10 @@ def row_text(content: Any) -> str:
     Raises:
         TypeError, ValueError: a value has no JSON.
     """
-    return _ENCODER.encode(content)
+    return encoded(content).decode()
 
 
-@dataclass(frozen=True)
-class Row:
+class Row(NamedTuple):
     """An operation as it goes over the wire.
 
     Args:
@@ -120,11 +115,15 @@ def deliver_turns(batch: Sequence[Operation], send: Callable[[str, Sequence[Oper
         ConnectorError: what `send` raised at its first call.
     """
     turns: dict[tuple[int, str], list[Operation]] = {}
-    times = Counter[tuple[str, str]]()
+    times: dict[tuple[str, str], int] = {}
     for one in batch:
         who = one.audience, one.key.casefold()
-        turns.setdefault((times[who], one.audience), []).append(one)
-        times[who] += 1
+        turn = times[who] = times.get(who, -1) + 1
+        place = turn, one.audience
+        if place in turns:
+            turns[place].append(one)
+        else:
+            turns[place] = [one]
     outcomes: dict[str, Outcome] = {}
     failure: str | None = None
     for (_, audience), operations in sorted(turns.items()):
@@ -148,7 +147,7 @@ def _batches(
     batch: list[Row] = []
     size, held = around, set[str]()
     for row in rows:
-        bytes_ = len(row.text.encode()) + 1
+        bytes_ = len(row.text if row.text.isascii() else row.text.encode()) + 1
         unique = row.unique if row.unique is not None else row.key
         if max_bytes and around + bytes_ - 1 > max_bytes:
             outcomes[row.op_id] = Outcome(Verdict.REJECTED, f"larger than the {max_bytes:,} bytes a request may have")
@@ -177,8 +176,8 @@ def _read(batch: Sequence[Row], reply: Reply) -> dict[str, Outcome]:
         row = by_key.get(answer.key) or by_key.get(str(answer.key))
         if row is None:
             strangers = True
-        elif row.op_id not in named or named[row.op_id].verdict is Verdict.ACKED:  # of two answers the worse one counts
-            named[row.op_id] = Outcome(answer.verdict, _reason(answer, row))
+        elif row.op_id not in named or named[row.op_id] is ACKED:  # of two answers the worse one counts
+            named[row.op_id] = ACKED if answer.verdict is Verdict.ACKED else Outcome(answer.verdict, _reason(answer, row))
     silence = reply.endpoint is not None and reply.endpoint.silence == "acked" and not strangers
     if silence and reply.endpoint and reply.endpoint.taken:
         failed = sum(outcome.verdict is not Verdict.ACKED for outcome in named.values())
@@ -188,8 +187,6 @@ def _read(batch: Sequence[Row], reply: Reply) -> dict[str, Outcome]:
 
 
 def _reason(answer: RowAnswer, row: Row) -> str:
-    if answer.verdict is Verdict.ACKED:
-        return ""
     private = row.person.casefold()
     return answer.code if answer.code and not (private and private in answer.code.casefold()) else "the vendor gives no code word for why"
 

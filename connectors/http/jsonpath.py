@@ -32,14 +32,23 @@ class JsonPath:
 
     text: str
     steps: tuple[Step, ...] = field(repr=False, compare=False)
+    names: tuple[str, ...] | None = field(default=None, repr=False, compare=False)
+    """Where every step is a name: these, as most paths are walked for every row."""
 
     def find(self, value: Any) -> list[Any]:
         """Everything the path leads to, in the answer's order."""
-        return [found for _, found in self.located(value)]
+        if self.names is None:
+            return [found for _, found in self.located(value)]
+        for name in self.names:
+            if not isinstance(value, dict) or name not in value:
+                return []
+            value = value[name]
+        return [value]
 
     def first(self, value: Any) -> Any:
         """The first thing the path leads to, or None."""
-        return next((found for _, found in self.located(value)), None)
+        found = self.find(value)
+        return found[0] if found else None
 
     def located(self, value: Any) -> Iterator[tuple[Place, Any]]:
         """As `find`, each with its place in the array or object that a `[*]`, `.*` or filter chose it from."""
@@ -59,14 +68,16 @@ def parse(text: str | JsonPath) -> JsonPath:
         return text
     if not isinstance(text, str) or text[:1] not in {"$", "@"}:
         raise ValueError("a JSONPath starts with $ (or @)")
-    steps, at = [], 1
+    matches: list[re.Match[str]] = []
+    at = 1
     while at < len(text):
         match = _NEXT.match(text, at)
         if not match:
             raise ValueError(f"not a supported JSONPath from {text[at:]!r} on")
-        steps.append(_step(match))
+        matches.append(match)
         at = match.end()
-    return JsonPath(text, tuple(steps))
+    names = tuple(name for match in matches if (name := _name(match)) is not None)
+    return JsonPath(text, tuple(map(_step, matches)), names if len(names) == len(matches) else None)
 
 
 Path = Annotated[
@@ -82,15 +93,17 @@ def _taken(found: Iterator[tuple[Place, Any]], step: Step) -> Iterator[tuple[Pla
 
 
 def _step(match: re.Match[str]) -> Step:
-    if match["name"] is not None:
-        return _member(match["name"])
-    if match["quoted"] is not None:
-        return _member(match["quoted"][1:-1])
+    if (name := _name(match)) is not None:
+        return _member(name)
     if match["index"] is not None:
         return _element(int(match["index"]))
     if match["sub"] is not None:
         return _filter(match)
     return _children
+
+
+def _name(match: re.Match[str]) -> str | None:
+    return match["name"] if match["quoted"] is None else match["quoted"][1:-1]
 
 
 def _member(name: str) -> Step:

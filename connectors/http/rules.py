@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
@@ -123,8 +123,7 @@ class RowAnswers(_Model):
     ok: frozenset[str] = Field(frozenset(), description="Codes that mean the row is as wanted already.")
 
 
-@dataclass(frozen=True)
-class RowAnswer:
+class RowAnswer(NamedTuple):
     """What an answer says of one row. `key` is the vendor's word for it (text), or the row's place in the request (int)."""
 
     key: str | int
@@ -186,13 +185,13 @@ def judge(answer: Answered, rules: Iterable[Rule], success_when: Condition | Non
 def row_answers(answer: Answered, sources: Iterable[RowAnswers]) -> Iterator[RowAnswer]:
     """Everything an answer says of single rows."""
     for source in sources:
+        means, key, code_at = Verdict(source.verdict), source.key, source.code
         for place, entry in source.each.located(answer.json):
-            keys = [place] if source.key is None else source.key.find(entry)
-            code = code_word(source.code.first(entry)) if source.code else ""
-            verdict = Verdict.RETRY if code in source.retry else Verdict.ACKED if code in source.ok else Verdict(source.verdict)
-            for key in keys:
-                if isinstance(key, str | int):
-                    yield RowAnswer(key, verdict, "" if verdict is Verdict.ACKED else code)
+            code = code_word(code_at.first(entry)) if code_at else ""
+            verdict = means if not code else Verdict.RETRY if code in source.retry else Verdict.ACKED if code in source.ok else means
+            for one in (place,) if key is None else key.find(entry):
+                if isinstance(one, str | int):
+                    yield RowAnswer(one, verdict, "" if verdict is Verdict.ACKED else code)
 
 
 _CODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:-]{0,59}")

@@ -21,6 +21,7 @@ from pydantic import Field, SecretStr, field_validator
 from connectors.errors import ConfigError
 from connectors.http import Api, Row, check_reply, deliver_rows, load_spec
 from connectors.http.client import checked_url
+from connectors.http.jsontext import encoded
 from connectors.normalise import rules
 from connectors.types import Config, ConnectorMeta, Context, ObjectDef, Operation, Outcome, SystemClock, Verdict
 
@@ -82,7 +83,7 @@ class WebhookDestination:
                 outcomes[operation.op_id] = Outcome(Verdict.REJECTED, f"the key can't be brought into the form {self._config.key_as}")
                 continue
             try:
-                rows.append(Row(operation.op_id, _text(replace(operation, key=key)), key=operation.op_id, person=operation.key))
+                rows.append(Row(operation.op_id, _text(operation, key), key=operation.op_id, person=operation.key))
             except (TypeError, ValueError):
                 outcomes[operation.op_id] = Outcome(Verdict.REJECTED, "a value can't be written as JSON")
         if self._clock:
@@ -114,18 +115,10 @@ class _SignedAt(SystemClock):
         return self.time()
 
 
-def _text(operation: Operation) -> str:
+def _text(operation: Operation, key: str) -> str:
     """The operation as canonical JSON: keys sorted, no spaces, no escapes beyond those JSON demands."""
-    content = {
-        "op_id": operation.op_id,
-        "op": operation.kind.value,
-        "audience": operation.audience,
-        "key": operation.key,
-        "fields": dict(operation.fields),
-    }
-    text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False, default=_plain)
-    text.encode()
-    return text
+    told = {"op_id": operation.op_id, "op": operation.kind.value, "audience": operation.audience, "key": key}
+    return encoded({**told, "fields": dict(operation.fields)}, _plain, canonical=True).decode()
 
 
 def _plain(value: Any) -> str:

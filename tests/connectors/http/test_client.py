@@ -98,6 +98,28 @@ def test_a_proxy_of_the_environment_is_not_asked_for_this_machine(monkeypatch):
         assert isinstance(post(url), Answered)
 
 
+def test_other_hosts_are_asked_through_the_proxy_of_the_environment(httpserver, monkeypatch):
+    httpserver.expect_request("/in").respond_with_data("by proxy")
+    monkeypatch.setenv("HTTP_PROXY", httpserver.url_for("").rstrip("/"))
+    monkeypatch.setenv("NO_PROXY", "spared.invalid")
+    answer = Client().exchange("GET", "http://vendor.invalid/in", {})
+    assert isinstance(answer, Answered)
+    assert answer.body == b"by proxy"
+    assert isinstance(Client().exchange("GET", "http://spared.invalid/in", {}), NeverSent)
+
+
+def test_cookies_of_an_answer_are_not_sent_back(httpserver):
+    httpserver.expect_request("/", headers={"Cookie": "a=1"}).respond_with_data("known")
+    httpserver.expect_request("/").respond_with_data("unknown", headers={"Set-Cookie": "a=1"})
+    client = Client()
+    answers = [client.exchange("GET", httpserver.url_for("/"), {}) for _ in range(2)]
+    assert [one.body for one in answers if isinstance(one, Answered)] == [b"unknown", b"unknown"]
+
+
+def test_a_name_with_half_a_character_does_not_spoil_an_answer():
+    assert Answered(200, {}, b'{"name": "\\ud83d", "id": 1}').json == {"name": "\ud83d", "id": 1}
+
+
 @pytest.mark.parametrize("url", ["nonsense", "ftp://x/?token=canary"])
 def test_an_unusable_url_is_a_configuration_error_that_does_not_repeat_it(url):
     with pytest.raises(ConfigError) as error:
