@@ -15,7 +15,7 @@ from seg_assets.assets.raw import WATERMARK, source_key
 from seg_assets.assets.segments import TIMER
 from seg_assets.delivery_sensors import build_delivery_sensors
 from seg_assets.graph import ConnectionNode, Graph, StreamSource
-from seg_assets.segments.tables import HEALTH
+from seg_assets.schema.tables import SEGMENT_HEALTH
 
 MINIMUM_SECONDS = 30
 
@@ -76,7 +76,7 @@ def _segment_timer(graph: Graph) -> dg.SensorDefinition:
         target=None,
     )
     def segment_timer(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
-        if not graph.lake.exists(HEALTH.key):
+        if not graph.lake.exists(SEGMENT_HEALTH.key):
             return dg.SkipReason("no segment was evaluated yet")
         due = _due(graph)
         if due is None:
@@ -93,7 +93,7 @@ def _segment_timer(graph: Graph) -> dg.SensorDefinition:
 
 def _due(graph: Graph) -> datetime | None:
     """When time alone next turns a verdict: a member's is known to the microsecond; for persons who may enter, the project says how often to look."""
-    health = graph.lake.read(HEALTH.key)
+    health = graph.lake.read(SEGMENT_HEALTH.key)
     ends, evaluated = (
         health.aggregate(ends=health.next_flip.min(), evaluated=health.as_of.min(where=health.entered_by_time)).to_pyarrow().to_pylist()[0].values()
     )

@@ -12,9 +12,8 @@ from seg_assets.delivery_checks import build_delivery_checks
 from seg_assets.graph import Graph
 from seg_assets.io_managers import table_shape
 from seg_assets.schema.quality import measure
-from seg_assets.schema.tables import QUARANTINE
+from seg_assets.schema.tables import QUARANTINE, SEGMENT_HEALTH
 from seg_assets.schema.types import Table
-from seg_assets.segments.tables import HEALTH
 
 LARGEST_DROP = 0.5
 """Share of its rows a table may lose from one version to the next without a warning."""
@@ -72,9 +71,9 @@ def _quarantine_share(graph: Graph) -> dg.AssetChecksDefinition:
 
 
 def _stale_segments(graph: Graph) -> dg.AssetChecksDefinition:
-    @dg.asset_check(asset=graph.asset_key(HEALTH.key), name="all_fresh", description="Every segment could be evaluated.")
+    @dg.asset_check(asset=graph.asset_key(SEGMENT_HEALTH.key), name="all_fresh", description="Every segment could be evaluated.")
     def all_fresh() -> dg.AssetCheckResult:
-        health = graph.lake.read(HEALTH.key)
+        health = graph.lake.read(SEGMENT_HEALTH.key)
         stale = health.filter(health.stale).select("segment", "error").to_pyarrow().to_pylist()
         return _warning(None, None, not stale, {"stale": dg.MetadataValue.json({row["segment"]: row["error"] for row in stale})})
 

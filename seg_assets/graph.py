@@ -37,7 +37,6 @@ from seg_assets.project.models import Connection, Stream
 from seg_assets.project.secrets import resolve_secrets
 from seg_assets.schema import tables
 from seg_assets.schema.types import Table
-from seg_assets.segments.tables import CHANGES, HEALTH, MEMBERSHIPS
 from seg_assets.unify import FromColumn, FromSql, FromValue, StreamMapping
 from seg_assets.unify.mapping import Origin
 from seg_assets.unify.typing import Conventions
@@ -166,7 +165,7 @@ class Graph:
     def tables(self) -> Mapping[tuple[str, ...], Table]:
         """Every canonical table with the project's own columns, by key."""
         extended = (activity_table(self.project.taxonomy), profiles_table(self.project.taxonomy))
-        return {t.key: t for t in (*tables.ALL, CHANGES, HEALTH, MEMBERSHIPS, *extended)}
+        return {t.key: t for t in (*tables.ALL, *extended)}
 
     def table(self, key: Sequence[str]) -> Table:
         return self.tables[tuple(key)]

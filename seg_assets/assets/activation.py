@@ -14,8 +14,7 @@ from seg_assets.deliveries.planning import KNOWN, Inputs, Planning, digest
 from seg_assets.errors import DeliveryError, ProjectError
 from seg_assets.graph import DestinationNode, Graph
 from seg_assets.metadata import Assets, asset_arguments
-from seg_assets.schema.tables import PERSON_CONSENTS, PLAN, RECEIPTS, VAULT
-from seg_assets.segments.tables import HEALTH, MEMBERSHIPS
+from seg_assets.schema.tables import MEMBERSHIPS, PERSON_CONSENTS, PLAN, RECEIPTS, SEGMENT_HEALTH, VAULT
 
 if TYPE_CHECKING:
     from seg_assets.activation.deliver import Delivered
@@ -45,7 +44,7 @@ def _destination(graph: Graph, node: DestinationNode) -> Assets:
     kinds = {*(node.connector.meta.kinds[:1] if node.connector else ("broken",)), "delta"}
     tags = {"connector": node.config.connector, "destination": node.name}
     broken = f"Broken: {node.error} " if node.error else ""
-    tables = {**KNOWN, "vault": VAULT, "memberships": MEMBERSHIPS, "health": HEALTH, "consents": PERSON_CONSENTS}
+    tables = {**KNOWN, "vault": VAULT, "memberships": MEMBERSHIPS, "health": SEGMENT_HEALTH, "consents": PERSON_CONSENTS}
     ins = {name: dg.AssetIn(graph.asset_key(table.key)) for name, table in tables.items()}
 
     @dg.asset(

@@ -7,8 +7,7 @@ from seg_assets.as_of import parse_as_of, run_as_of
 from seg_assets.assets.activation import activation_keys
 from seg_assets.graph import Graph
 from seg_assets.metadata import Assets, asset_arguments
-from seg_assets.schema.tables import AUDIENCE_HEALTH
-from seg_assets.segments.tables import HEALTH
+from seg_assets.schema.tables import AUDIENCE_HEALTH, SEGMENT_HEALTH
 
 
 def build_ops_assets(graph: Graph) -> Assets:
@@ -17,7 +16,7 @@ def build_ops_assets(graph: Graph) -> Assets:
 
     @dg.asset(
         **asset_arguments(graph, AUDIENCE_HEALTH.key, AUDIENCE_HEALTH, code=[build_ops_assets]),
-        deps=[graph.asset_key(HEALTH.key), *last],
+        deps=[graph.asset_key(SEGMENT_HEALTH.key), *last],
     )
     def audience_health(context: dg.AssetExecutionContext) -> dg.MaterializeResult[pa.Table]:
         lake, as_of = graph.lake, run_as_of(context, graph)

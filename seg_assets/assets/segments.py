@@ -13,11 +13,23 @@ from seg_assets.identity import with_person
 from seg_assets.io_managers import origin
 from seg_assets.metadata import OWNERS, asset_arguments
 from seg_assets.profiles.profiles import everything_known
-from seg_assets.schema.tables import ASSIGNMENTS, ENGAGEMENT, EVENTS, FEATURES, LINKS, PERSON_CONSENTS, PERSONAS, PROFILES, RFM
+from seg_assets.schema.tables import (
+    ASSIGNMENTS,
+    ENGAGEMENT,
+    EVENTS,
+    FEATURES,
+    LINKS,
+    MEMBERSHIPS,
+    PERSON_CONSENTS,
+    PERSONAS,
+    PROFILES,
+    RFM,
+    SEGMENT_CHANGES,
+    SEGMENT_HEALTH,
+)
 from seg_assets.schema.types import Table
 from seg_assets.segments import SegmentSet, evaluate
 from seg_assets.segments.log import logged, movements
-from seg_assets.segments.tables import CHANGES, HEALTH, MEMBERSHIPS
 
 TIMER = ("source", "clock", "membership_ends")
 """Path of the external asset that the timer's sensor reports on when a membership ends because time passes."""
@@ -40,7 +52,7 @@ INPUTS: dict[str, Table] = {
 
 def build_segment_assets(graph: Graph) -> list[dg.AssetsDefinition | dg.AssetSpec]:
     """Memberships, changes and health, evaluated together, below the clock that ends memberships."""
-    tables = {"memberships": MEMBERSHIPS, "changes": CHANGES, "health": HEALTH}
+    tables = {"memberships": MEMBERSHIPS, "changes": SEGMENT_CHANGES, "health": SEGMENT_HEALTH}
 
     @dg.multi_asset(
         name=graph.name("segments"),
@@ -53,7 +65,7 @@ def build_segment_assets(graph: Graph) -> list[dg.AssetsDefinition | dg.AssetSpe
         lake, segments = graph.lake, graph.segments()
         if _stand(context, graph, segments):
             context.log.info("neither data nor definitions have changed: every membership stands")
-            yield from _results(graph, {table.key: lake.read(table.key) for table in (CHANGES, HEALTH, MEMBERSHIPS)}, stored=True)
+            yield from _results(graph, {table.key: lake.read(table.key) for table in (SEGMENT_CHANGES, SEGMENT_HEALTH, MEMBERSHIPS)}, stored=True)
             return
         evaluation = evaluate(
             segments,
@@ -63,9 +75,11 @@ def build_segment_assets(graph: Graph) -> list[dg.AssetsDefinition | dg.AssetSpe
             as_of=run_as_of(context, graph),
             previous=lake.read(MEMBERSHIPS.key) if lake.exists(MEMBERSHIPS.key) else None,
         )
-        changes = logged(lake.read(CHANGES.key) if lake.exists(CHANGES.key) else None, evaluation.changes, lake.next_version(MEMBERSHIPS.key))
+        changes = logged(
+            lake.read(SEGMENT_CHANGES.key) if lake.exists(SEGMENT_CHANGES.key) else None, evaluation.changes, lake.next_version(MEMBERSHIPS.key)
+        )
         # The log first and the memberships last: whatever a crash leaves, the next evaluation starts from the memberships and writes the same log again.
-        yield from _results(graph, {CHANGES.key: changes, HEALTH.key: evaluation.health, MEMBERSHIPS.key: evaluation.memberships})
+        yield from _results(graph, {SEGMENT_CHANGES.key: changes, SEGMENT_HEALTH.key: evaluation.health, MEMBERSHIPS.key: evaluation.memberships})
 
     return [_timer(graph), segments]
 
@@ -91,23 +105,23 @@ def _out(graph: Graph, table: Table) -> dg.AssetOut:
 
 def _stand(context: dg.AssetExecutionContext, graph: Graph, segments: SegmentSet) -> bool:
     """Whether the stored memberships were evaluated from just these inputs, by this code, at this instant, for these definitions."""
-    if not all(graph.lake.exists(table.key) for table in (MEMBERSHIPS, CHANGES, HEALTH)):
+    if not all(graph.lake.exists(table.key) for table in (MEMBERSHIPS, SEGMENT_CHANGES, SEGMENT_HEALTH)):
         return False
     asset = context.assets_def.get_asset_spec(graph.asset_key(MEMBERSHIPS.key))
     wanted = origin(graph, [dep.asset_key for dep in asset.deps], run_as_of(context, graph), asset.code_version)
     said = graph.lake.facts(MEMBERSHIPS.key)
-    health = graph.lake.read(HEALTH.key).select("segment", "definition_hash", "stale").to_pyarrow().to_pylist()
+    health = graph.lake.read(SEGMENT_HEALTH.key).select("segment", "definition_hash", "stale").to_pyarrow().to_pylist()
     evaluated = {row["segment"]: row["definition_hash"] for row in health if not row["stale"]}
     return said.items() >= wanted.items() and evaluated == segments.hashes and not segments.broken and len(evaluated) == len(health)
 
 
 def _results(graph: Graph, tables: Mapping[tuple[str, ...], ir.Table], *, stored: bool = False) -> Iterator[dg.MaterializeResult]:
     """Results with their pictures; what is stored already is shown, not written."""
-    health = tables[HEALTH.key]
+    health = tables[SEGMENT_HEALTH.key]
     shown: dict[tuple[str, ...], dict[str, Any]] = {
         MEMBERSHIPS.key: _membership_pictures(tables[MEMBERSHIPS.key], health),
-        CHANGES.key: _change_pictures(tables[CHANGES.key], health),
-        HEALTH.key: {"stale": int(health.stale.sum().to_pyarrow().as_py() or 0), **_health_table(health)},
+        SEGMENT_CHANGES.key: _change_pictures(tables[SEGMENT_CHANGES.key], health),
+        SEGMENT_HEALTH.key: {"stale": int(health.stale.sum().to_pyarrow().as_py() or 0), **_health_table(health)},
     }
     for key, value in tables.items():
         metadata = shown[key] | ({"dagster/row_count": graph.lake.commit(key).rows, "unchanged": True} if stored else {})

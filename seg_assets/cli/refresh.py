@@ -19,8 +19,7 @@ import ibis
 from seg_assets.errors import SegError
 from seg_assets.graph import AS_OF_TAG, Graph
 from seg_assets.project.load import Project
-from seg_assets.schema.tables import PERSONAS, PERSONS, QUARANTINE
-from seg_assets.segments.tables import HEALTH, MEMBERSHIPS
+from seg_assets.schema.tables import MEMBERSHIPS, PERSONAS, PERSONS, QUARANTINE, SEGMENT_HEALTH
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 """Dagster's own log lines stay off the terminal; the run's page in the UI has them all."""
@@ -125,7 +124,7 @@ def summary(graph: Graph, done: Refresh) -> dict[str, Any]:
         "as_of": done.as_of,
         "people": lake.commit(PERSONS.key).rows if lake.exists(PERSONS.key) else 0,
         "segments": sorted(
-            ({"id": r["segment"], "size": r["size"]} for r in rows(HEALTH.key, "segment", "size")), key=lambda s: (-s["size"], s["id"])
+            ({"id": r["segment"], "size": r["size"]} for r in rows(SEGMENT_HEALTH.key, "segment", "size")), key=lambda s: (-s["size"], s["id"])
         ),
         "personas": sorted(
             ({"id": r["persona"], "label": r["label"], "size": r["size"]} for r in rows(PERSONAS.key, "persona", "label", "size")),
@@ -198,9 +197,9 @@ def _broken_segments(graph: Graph) -> dict[str, str]:
     """Segments that could not be read or evaluated, with the reason: the others were refreshed, their last members stay."""
     segments = graph.segments()
     found = {str(error.place or "segments"): f"{error.message}{f' ({error.hint})' if error.hint else ''}" for error in segments.errors}
-    if not graph.lake.exists(HEALTH.key):
+    if not graph.lake.exists(SEGMENT_HEALTH.key):
         return found
-    stale = graph.lake.read(HEALTH.key).filter(ibis._.stale).select("segment", "error").to_pyarrow().to_pylist()
+    stale = graph.lake.read(SEGMENT_HEALTH.key).filter(ibis._.stale).select("segment", "error").to_pyarrow().to_pylist()
     return found | {f"segment {row['segment']}": row["error"] for row in stale if row["segment"] not in segments.broken}
 
 

@@ -54,11 +54,11 @@ def check(project_dir: Path | None, as_json: bool) -> None:
 @JSON_OPTION
 def list_(project_dir: Path | None, as_json: bool) -> None:
     """Every segment with its size at the last refresh and what it says in plain English."""
-    from seg_assets.segments.tables import HEALTH
+    from seg_assets.schema.tables import SEGMENT_HEALTH
     from seg_assets.segments.words import sentence
 
     found, lake = _definitions(project_dir), _lake(project_dir)
-    health = {row["segment"]: row for row in _rows(lake, HEALTH.key)}
+    health = {row["segment"]: row for row in _rows(lake, SEGMENT_HEALTH.key)}
     rows = [
         {"segment": name, "hash": found.hashes[name], "sentence": sentence(segment)}
         | {k: health.get(name, {}).get(k) for k in ("size", "share", "stale")}
@@ -95,8 +95,8 @@ def sql(segment: str, project_dir: Path | None) -> None:
 @JSON_OPTION
 def preview(names: tuple[str, ...], project_dir: Path | None, as_json: bool) -> None:
     """What the definitions as they stand would change: size, who enters and leaves, the segment most alike. Writes nothing."""
+    from seg_assets.schema.tables import MEMBERSHIPS
     from seg_assets.segments import evaluate
-    from seg_assets.segments.tables import MEMBERSHIPS
 
     found, lake = _definitions(project_dir).checked(), _lake(project_dir)
     part = found.closure(names) if names else found
@@ -156,10 +156,10 @@ def explain(person: int, segment: str, project_dir: Path | None, as_json: bool) 
 @JSON_OPTION
 def history(person: int, project_dir: Path | None, as_json: bool) -> None:
     """Every segment a person entered and left, with the reason."""
-    from seg_assets.segments.tables import CHANGES
+    from seg_assets.schema.tables import SEGMENT_CHANGES
 
     lake = _lake(project_dir)
-    rows = [row for row in _rows(lake, CHANGES.key, person) if row["person_id"] == person]
+    rows = [row for row in _rows(lake, SEGMENT_CHANGES.key, person) if row["person_id"] == person]
     rows.sort(key=lambda row: (row["as_of"], row["segment"]))
     print_rows(rows, ["as_of", "segment", "change", "cause", "definition_hash", "reason"], as_json=as_json)
 
@@ -170,8 +170,8 @@ def history(person: int, project_dir: Path | None, as_json: bool) -> None:
 @JSON_OPTION
 def diff(gitref: str, project_dir: Path | None, as_json: bool) -> None:
     """Segments that differ from those at a git reference; with a refreshed lake also who would enter and leave."""
+    from seg_assets.schema.tables import MEMBERSHIPS
     from seg_assets.segments import evaluate
-    from seg_assets.segments.tables import MEMBERSHIPS
     from seg_assets.segments.words import sentence
 
     now, before = _definitions(project_dir).checked(), _definitions_at(project_dir, gitref)
@@ -273,8 +273,7 @@ def _rows(lake: Any, key: tuple[str, ...], person: int | None = None) -> list[di
 def _as_of(project_dir: Path | None) -> datetime:
     """The instant of the lake's memberships, else of its profiles, else the project's."""
     from seg_assets.as_of import parse_as_of
-    from seg_assets.schema.tables import PROFILES
-    from seg_assets.segments.tables import MEMBERSHIPS
+    from seg_assets.schema.tables import MEMBERSHIPS, PROFILES
 
     project, lake = _project(project_dir), _lake(project_dir)
     for key in (MEMBERSHIPS.key, PROFILES.key):

@@ -11,8 +11,7 @@ import ibis
 
 from seg_assets.activation.guards import GUARD
 from seg_assets.graph import DestinationNode, Graph
-from seg_assets.schema.tables import PERSON_CONSENTS
-from seg_assets.segments.tables import MEMBERSHIPS
+from seg_assets.schema.tables import MEMBERSHIPS, PERSON_CONSENTS
 
 
 @dataclass(frozen=True)

@@ -24,9 +24,8 @@ from seg_assets.profiles.consents import person_consents
 from seg_assets.profiles.profiles import everything_known
 from seg_assets.project.destinations import Limit
 from seg_assets.project.values import format_duration
-from seg_assets.schema.tables import ASSIGNMENTS, CONSENTS, ENGAGEMENT, FEATURES, LINKS, PERSONAS, PROFILES, RFM, VAULT
+from seg_assets.schema.tables import ASSIGNMENTS, CONSENTS, ENGAGEMENT, FEATURES, LINKS, MEMBERSHIPS, PERSONAS, PROFILES, RFM, SEGMENT_HEALTH, VAULT
 from seg_assets.segments import SegmentSet
-from seg_assets.segments.tables import HEALTH, MEMBERSHIPS
 
 RESYNC = "+resync"
 KNOWN = {"profiles": PROFILES, "features": FEATURES, "engagement": ENGAGEMENT, "rfm": RFM, "assignments": ASSIGNMENTS, "personas": PERSONAS}
@@ -60,7 +59,7 @@ class Inputs:
         read = graph.lake.read
         consents = person_consents(with_person(read(CONSENTS.key), read(LINKS.key), graph.project.pseudonym_key), as_of).cache()
         known = {name: read(table.key) for name, table in KNOWN.items()}
-        return cls.of(memberships=read(MEMBERSHIPS.key), health=read(HEALTH.key), consents=consents, vault=read(VAULT.key), **known)
+        return cls.of(memberships=read(MEMBERSHIPS.key), health=read(SEGMENT_HEALTH.key), consents=consents, vault=read(VAULT.key), **known)
 
 
 @dataclass(frozen=True)

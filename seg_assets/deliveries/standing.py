@@ -13,8 +13,7 @@ from seg_assets.activation.mapping import reads
 from seg_assets.deliveries.planning import Inputs, Planning
 from seg_assets.errors import SegError
 from seg_assets.graph import DestinationNode, Graph
-from seg_assets.schema.tables import VAULT
-from seg_assets.segments.tables import MEMBERSHIPS
+from seg_assets.schema.tables import MEMBERSHIPS, VAULT
 
 
 def node_of(graph: Graph, name: str) -> DestinationNode:

@@ -1,4 +1,4 @@
-"""How a column is described: type, unit, personal-data class, allowed values. No tables here; they are in `tables.py`."""
+"""How a column is described: type, unit, personal-data class, allowed values. No tables here; they are in `tables/`."""
 
 from __future__ import annotations
 

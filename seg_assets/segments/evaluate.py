@@ -15,6 +15,7 @@ import ibis.expr.operations as ops
 import ibis.expr.types as ir
 
 from seg_assets.errors import SegmentError
+from seg_assets.schema.tables import MEMBERSHIPS, SEGMENT_CHANGE
 from seg_assets.schema.types import UTC
 from seg_assets.segments.ast import Segment
 from seg_assets.segments.compile import Atom, Facts, rules_of, scene_of
@@ -22,11 +23,10 @@ from seg_assets.segments.definitions import SegmentSet
 from seg_assets.segments.health import health_table
 from seg_assets.segments.judge import judge
 from seg_assets.segments.scene import Cuts, left_joined, union
-from seg_assets.segments.tables import CHANGE, MEMBERSHIPS
 from seg_assets.segments.times import timestamp
 from seg_assets.segments.workspace import Workspace, rows_table
 
-CHANGE_SCHEMA = ibis.schema({column.name: column.dtype for column in CHANGE})
+CHANGE_SCHEMA = ibis.schema({column.name: column.dtype for column in SEGMENT_CHANGE})
 
 ATOMS_PER_PASS = 1024
 """Segments are evaluated together up to so many atoms: the facts are a table of persons by atoms."""
@@ -37,7 +37,7 @@ class Evaluation:
     """What an evaluation found. The tables are temporary ones on the inputs' connection, in the order of their primary keys.
 
     Args:
-        memberships, changes, health: see `tables.py`.
+        memberships, changes, health: see `schema/tables/segments.py`.
         cuts: every data-driven bound with the value it stood for.
         errors: why segments are stale, by id.
     """

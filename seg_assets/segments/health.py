@@ -9,11 +9,11 @@ from typing import Any as Anything
 
 import ibis.expr.types as ir
 
+from seg_assets.schema.tables import SEGMENT_HEALTH
 from seg_assets.segments.ast import Segment, cuts
 from seg_assets.segments.definitions import SegmentSet
 from seg_assets.segments.passage import Passage, passages
 from seg_assets.segments.scene import Cuts
-from seg_assets.segments.tables import HEALTH
 from seg_assets.segments.words import bound_text, sentence
 from seg_assets.segments.workspace import rows_table
 
@@ -32,7 +32,7 @@ def health_table(
     cuts: Cuts,
     as_of: dt.datetime,
 ) -> ir.Table:
-    """One row per segment; see `tables.HEALTH`."""
+    """One row per segment; see `SEGMENT_HEALTH`."""
     population = persons.to_pyarrow().as_py()
     sizes = _by_segment(memberships.group_by("segment").agg(size=memberships.count(), next_flip=memberships.valid_until.min()))
     moves = _by_segment(changes.group_by("segment").agg(adds=(changes.change == "entered").sum(), drops=(changes.change == "left").sum()))
@@ -64,7 +64,7 @@ def health_table(
                 "entered_by_time": Passage.IN in ways.get(name, ()),
             }
         )
-    return rows_table(rows, HEALTH.schema)
+    return rows_table(rows, SEGMENT_HEALTH.schema)
 
 
 def below_minimum(segment: Segment, size: int, population: int) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ibis
 import ibis.expr.types as ir
 
-from seg_assets.segments.tables import CHANGES
+from seg_assets.schema.tables import SEGMENT_CHANGES
 
 
 def logged(log: ir.Table | None, changes: ir.Table, evaluation: int) -> ir.Table:
@@ -14,11 +14,11 @@ def logged(log: ir.Table | None, changes: ir.Table, evaluation: int) -> ir.Table
     It is written before the memberships are: rows of an evaluation that was killed in between are in it, and are replaced when that evaluation is made again.
 
     Args:
-        log: `CHANGES` as stored, None at first.
+        log: `SEGMENT_CHANGES` as stored, None at first.
         changes: what `evaluate` found.
         evaluation: version the memberships will have.
     """
-    new = changes.mutate(evaluation=ibis.literal(evaluation, "int64")).select(*CHANGES.schema.names)
+    new = changes.mutate(evaluation=ibis.literal(evaluation, "int64")).select(*SEGMENT_CHANGES.schema.names)
     return new if log is None else log.filter(log.evaluation < evaluation).union(new)
 
 

@@ -13,8 +13,7 @@ import pytest
 from seg_assets.build import definitions_of
 from seg_assets.graph import Graph
 from seg_assets.project.load import load_project
-from seg_assets.schema.tables import FEATURES
-from seg_assets.segments.tables import CHANGES, HEALTH
+from seg_assets.schema.tables import FEATURES, SEGMENT_CHANGES, SEGMENT_HEALTH
 from seg_assets.segments.workspace import rows_table
 from tests.definitions.conftest import AS_OF, refresh, write_project
 
@@ -95,7 +94,7 @@ def test_a_new_file_refreshes_exactly_what_depends_on_its_stream(kept: Kept) -> 
 
 def test_segments_are_evaluated_again_when_a_membership_ends_by_itself(kept: Kept) -> None:
     assert kept.look("segment_timer") == []
-    health = kept.lake.read(HEALTH.key).to_pyarrow().to_pylist()
+    health = kept.lake.read(SEGMENT_HEALTH.key).to_pyarrow().to_pylist()
     end = min(row["next_flip"] for row in health if row["next_flip"])
     kept.move_to(end)
     assert kept.look("segment_timer") == ["source/clock/membership_ends"]
@@ -105,9 +104,9 @@ def test_segments_are_evaluated_again_when_a_membership_ends_by_itself(kept: Kep
     assert kept.look("segment_timer") == []
     sizes = {row["segment"]: row["size"] for row in health}
     assert refresh(kept.graph, kept.instance, end.isoformat()).success
-    left = [row for row in kept.lake.read(CHANGES.key).to_pyarrow().to_pylist() if row["change"] == "left" and row["as_of"] == end]
+    left = [row for row in kept.lake.read(SEGMENT_CHANGES.key).to_pyarrow().to_pylist() if row["change"] == "left" and row["as_of"] == end]
     assert left
-    now = {row["segment"]: row["size"] for row in kept.lake.read(HEALTH.key).to_pyarrow().to_pylist()}
+    now = {row["segment"]: row["size"] for row in kept.lake.read(SEGMENT_HEALTH.key).to_pyarrow().to_pylist()}
     assert sum(now.values()) == sum(sizes.values()) - len(left)
 
 
@@ -124,7 +123,7 @@ def test_who_enters_because_time_passes_is_looked_for_every_so_often(project: Ca
     numbers = dict.fromkeys(("size", "share", "adds", "drops", "volatility", "redundancy", "containment", "cost_seconds"), 0)
     row = {"segment": "waiting", "title": "", "sentence": "", "definition_hash": "", "as_of": datetime(2026, 7, 1, tzinfo=UTC), **numbers}
     row |= {"below_minimum": False, "stale": False, "thresholds": "{}", "next_flip": None, "entered_by_time": True}
-    graph.lake.write(HEALTH.key, rows_table([row], HEALTH.schema))
+    graph.lake.write(SEGMENT_HEALTH.key, rows_table([row], SEGMENT_HEALTH.schema))
     (tmp_path / "dagster").mkdir()
     with dg.DagsterInstance.local_temp(str(tmp_path / "dagster")) as instance:
         kept = Kept(root, instance)

@@ -8,8 +8,8 @@ import dagster as dg
 
 from seg_assets.graph import Graph
 from seg_assets.project.load import load_project
+from seg_assets.schema.tables import SEGMENT_CHANGES
 from seg_assets.segments.log import movements
-from seg_assets.segments.tables import CHANGES
 from tests.definitions.conftest import AS_OF, PERSONS, SECRET, Shop, refresh
 
 
@@ -74,7 +74,7 @@ def test_an_edited_segment_is_evaluated_though_its_data_stands(shop: Shop) -> No
     definitions.write_text(definitions.read_text().replace("{did: product_viewed, in: 365d}", "{did: product_viewed, in: 40d}"))
     assert refresh(Graph.of(load_project(shop.root)), shop.instance).success
     assert versions(shop)["segments", "memberships"] == before + 1
-    log = shop.graph.lake.read(CHANGES.key)
+    log = shop.graph.lake.read(SEGMENT_CHANGES.key)
     moved = movements(log.filter(log.segment == "lookers")).to_pyarrow().to_pylist()
     assert [(step["evaluation"], step["size"] < PERSONS) for step in moved] == [(0, False), (before + 1, True)]
 

@@ -18,7 +18,6 @@ from connectors.hookspecs import ConnectorSpecs
 from connectors.types import Verdict
 from seg_assets.project.load import demo_path
 from seg_assets.schema.tables import ALL
-from seg_assets.segments.tables import CHANGES, HEALTH, MEMBERSHIPS
 from tests.docs.pages import ROOT
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -56,7 +55,7 @@ def test_the_picture_of_the_layers_shows_every_table() -> None:
     boxes = [box for box in ElementTree.parse(ROOT / "docs" / "img" / "layers.svg").iter(f"{SVG}g") if box.find(f"{SVG}rect") is not None]
     layers = {title.text: names for title, names in (box.findall(f"{SVG}text") for box in boxes if box.find(f"{SVG}path") is not None)}
     shown = {(layer, span.text) for layer, names in layers.items() if layer != "raw" for span in names}
-    keys = {table.key for table in (*ALL, MEMBERSHIPS, CHANGES, HEALTH)}
+    keys = {table.key for table in ALL}
     delivered = {("activation", part) for part in ("plan", "delivery", "receipts")}
     assert shown == {key for key in keys if key[0] not in {"activation", "ops"}} | delivered
 

@@ -11,9 +11,9 @@ import ibis
 import pytest
 
 from seg_assets.lake import Engine, Lake
+from seg_assets.schema.tables import MEMBERSHIPS
 from seg_assets.segments import default_catalog, evaluate, explain, parse_segments, read_segments, run_fixtures
 from seg_assets.segments.editor import json_schema
-from seg_assets.segments.tables import MEMBERSHIPS
 from seg_assets.segments.words import sentence
 
 HOUR, DAY = dt.timedelta(hours=1), dt.timedelta(days=1)

@@ -1,8 +1,8 @@
-"""The tables an evaluation gives: memberships, changes, health."""
+"""What an evaluation of segments gives: memberships, changes, health."""
 
 from __future__ import annotations
 
-from seg_assets.schema.tables import PERSON
+from seg_assets.schema.tables.unified import PERSON
 from seg_assets.schema.types import UTC, Column, Table
 
 SEGMENT = Column("segment", "string", "Segment id.", required=True)
@@ -23,7 +23,7 @@ MEMBERSHIPS = Table(
     primary_key=("segment", "person_id"),
 )
 
-CHANGE = (
+SEGMENT_CHANGE = (
     PERSON,
     SEGMENT,
     Column("change", "string", "entered or left.", required=True),
@@ -33,14 +33,14 @@ CHANGE = (
     Column("reason", "string", "Reasons as in memberships, as of the change; null where person or segment is gone."),
 )
 
-CHANGES = Table(
+SEGMENT_CHANGES = Table(
     ("segments", "changes"),
     "Who entered and left a segment, when and why. One evaluation adds its rows to the log.",
-    (*CHANGE, Column("evaluation", "int64", "Version of segments/memberships that the evaluation made.", required=True, minimum=0)),
+    (*SEGMENT_CHANGE, Column("evaluation", "int64", "Version of segments/memberships that the evaluation made.", required=True, minimum=0)),
     primary_key=("segment", "person_id", "evaluation"),
 )
 
-HEALTH = Table(
+SEGMENT_HEALTH = Table(
     ("segments", "health"),
     "One row per segment and evaluation: size, movement, overlap, cost, and whether it may be activated.",
     (
