@@ -29,8 +29,6 @@ from connectors.sandbox.faults import Dial
 from connectors.sandbox.server import emulations, serving
 from connectors.types import Context, Operation, OpKind, SystemClock, Verdict
 
-LANES = 2
-"""Batches under way at once, as `ObjectDef.concurrency` lets deliveries do."""
 VENDORS = ("braze", "customerio", "hubspot", "marketo", "salesforce", "webhook")
 LIMITED = {"hubspot": "burst", "marketo": "burst"}
 """Vendors whose published rate one machine can reach, and the stand-in's window for it. Braze and Customer.io allow more rows a second than it can make."""
@@ -132,8 +130,8 @@ def deliver(vendor: str, url: str, home: Path, rows: int, seconds: float, part: 
             acked += send(start if not seconds else next(numbers) * target.max_batch)
         return acked
 
-    with ThreadPoolExecutor(LANES) as pool:
-        acked = sum(pool.map(lane, range(LANES)))
+    with ThreadPoolExecutor(target.concurrency) as pool:  # as many lanes as deliveries have
+        acked = sum(pool.map(lane, range(target.concurrency)))
     took = time.perf_counter() - started
     print(json.dumps({"rows": acked, "seconds": took, "cpu": time.process_time() - cpu}), flush=True)
 

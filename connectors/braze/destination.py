@@ -66,6 +66,7 @@ class BrazeDestination:
                 max_bytes=limits.max_bytes,
                 idempotency=Idempotency.ABSOLUTE,
                 granularity=Granularity.FAILURES,
+                concurrency=self._api.spec.at_once.n,
             )
         ]
 

@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field, SecretStr, field_validator
 
-from connectors.http import Action, Api, Row, as_outcome, check_object, check_reply, deliver_rows, deliver_turns, load_spec, row_text
+from connectors.http import Action, Api, Containers, Row, as_outcome, check_object, check_reply, deliver_rows, deliver_turns, load_spec, row_text
 from connectors.http.client import checked_url
 from connectors.types import (
     Capability,
@@ -33,6 +33,7 @@ from connectors.types import (
 PEOPLE = "people"
 FOLDER = Path(__file__).parent
 ENVELOPE = ('{"batch":[', "]}")
+GONE = "the segment is gone"
 
 
 class CustomerIoConfig(Config):
@@ -69,16 +70,13 @@ class CustomerIoDestination:
 
     def __init__(self, config: CustomerIoConfig) -> None:
         self._config = config
-        self._segments: dict[str, str] = {}
+        self._segments = Containers()
 
     def objects(self) -> Sequence[ObjectDef]:
         about = "People in the segment of an audience; fields are attributes."
-        size = self._track.spec.endpoints["people"].max_bytes
-        return [
-            ObjectDef(
-                PEOPLE, self._config.match_key, 1_000, about, max_bytes=size, idempotency=Idempotency.ABSOLUTE, granularity=Granularity.FAILURES
-            )
-        ]
+        spec = self._track.spec
+        limits = {"max_bytes": spec.endpoints["people"].max_bytes, "granularity": Granularity.FAILURES, "concurrency": spec.at_once.n}
+        return [ObjectDef(PEOPLE, self._config.match_key, 1_000, about, idempotency=Idempotency.ABSOLUTE, **limits)]
 
     def deliver(self, object: str, batch: Sequence[Operation], context: Context) -> Mapping[str, Outcome]:
         check_object("Customer.io", object, PEOPLE)
@@ -119,8 +117,7 @@ class CustomerIoDestination:
 
     def _turn(self, audience: str, operations: Sequence[Operation], context: Context) -> Mapping[str, Outcome]:
         """Operations of one audience and of different persons."""
-        if audience not in self._segments:
-            self._segments[audience] = self.ensure_container(PEOPLE, audience, context).remote_id
+        segment = self._segments.id(audience, lambda: self.ensure_container(PEOPLE, audience, context).remote_id)
         outcomes: dict[str, Outcome] = {}
         rows: list[Row] = []
         for one in operations:
@@ -132,26 +129,25 @@ class CustomerIoDestination:
         outcomes |= deliver_rows(self._track, "people", rows, context, envelope=ENVELOPE)
         identified = [one for one in operations if one.op_id in outcomes and outcomes[one.op_id].verdict is Verdict.ACKED]
         removals = [one for one in operations if one.kind is OpKind.REMOVE]
-        return {**outcomes, **self._moved("add", audience, identified, context), **self._moved("remove", audience, removals, context)}
+        moved = {**self._moved("add", segment, identified, context), **self._moved("remove", segment, removals, context)}
+        if any(one.reason == GONE for one in moved.values()):
+            self._segments.forget(audience)
+        return {**outcomes, **moved}
 
-    def _moved(self, change: Literal["add", "remove"], audience: str, operations: Sequence[Operation], context: Context) -> dict[str, Outcome]:
+    def _moved(self, change: Literal["add", "remove"], segment: str, operations: Sequence[Operation], context: Context) -> dict[str, Outcome]:
         """People put into the segment or taken out of it."""
         size = self._track.spec.endpoints[change].max_rows or 1
         outcomes: dict[str, Outcome] = {}
         for start in range(0, len(operations), size):
             part = operations[start : start + size]
             kind = "id" if self._config.match_key == "user_id" else "email"
-            segment = self._segments.get(audience)
-            if segment is None:  # gone, as an earlier part found
-                outcomes |= dict.fromkeys((one.op_id for one in part), Outcome(Verdict.RETRY, "the segment is gone"))
-                continue
             reply = self._track.call(change, context, path={"segment": segment}, query={"id_type": kind}, json={"ids": [one.key for one in part]})
             outcome = as_outcome(reply)
             if outcome.verdict is Verdict.REJECTED:  # a segment that does not take its members is no fault of theirs
-                outcome = Outcome(Verdict.RETRY, reply.reason)
-            if reply.action is Action.SKIP_ROW:
-                self._segments.pop(audience, None)
+                outcome = Outcome(Verdict.RETRY, GONE if reply.action is Action.SKIP_ROW else reply.reason)
             outcomes |= dict.fromkeys((one.op_id for one in part), outcome)
+            if outcome.reason == GONE:
+                return dict.fromkeys((one.op_id for one in operations[start:]), outcome) | outcomes
         return outcomes
 
     def _item(self, action: str, key: str, fields: Mapping[str, Any] | None = None) -> str:

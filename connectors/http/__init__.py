@@ -14,13 +14,14 @@
 """
 
 from connectors.http.api import Api, Reply
-from connectors.http.delivery import Row, as_outcome, check_object, check_reply, deliver_rows, deliver_turns, row_text
+from connectors.http.delivery import Containers, Row, as_outcome, check_object, check_reply, deliver_rows, deliver_turns, row_text
 from connectors.http.rules import Action
 from connectors.http.spec import HttpSpec, load_spec
 
 __all__ = [
     "Action",
     "Api",
+    "Containers",
     "HttpSpec",
     "Reply",
     "Row",

@@ -6,6 +6,7 @@ A row the answer does not speak of is in doubt, unless the endpoint states that 
 from __future__ import annotations
 
 import hashlib
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
@@ -137,6 +138,26 @@ def deliver_turns(batch: Sequence[Operation], send: Callable[[str, Sequence[Oper
         if failure is not None:
             outcomes |= {one.op_id: Outcome(Verdict.RETRY, failure) for one in operations}
     return outcomes
+
+
+class Containers:
+    """Ids of what a vendor holds audiences in: each is asked for once, whichever thread needs it first."""
+
+    def __init__(self) -> None:
+        self._ids: dict[str, str] = {}
+        self._asking = threading.Lock()
+
+    def id(self, audience: str, ensure: Callable[[], str]) -> str:
+        """The id for an audience; `ensure` finds or makes it."""
+        with self._asking:
+            if audience not in self._ids:
+                self._ids[audience] = ensure()
+            return self._ids[audience]
+
+    def forget(self, audience: str) -> None:
+        """Has it asked for anew, as it is gone."""
+        with self._asking:
+            self._ids.pop(audience, None)
 
 
 def _batches(

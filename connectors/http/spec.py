@@ -50,6 +50,20 @@ class BudgetSpec(_Model):
         return fnmatch.fnmatchcase(path, self.match)
 
 
+class AtOnce(_Model):
+    """Calls that may be under way at the same time."""
+
+    n: int = Field(1, ge=1, le=16, description="How many we make at once.")
+    source: str = Field("", description="Where the vendor says how many it takes, or that it counts calls per time only.")
+    read_on: date = Field(date.min, description="When it was read.")
+
+    @model_validator(mode="after")
+    def _has_a_source(self) -> AtOnce:
+        if self.n > 1 and (not self.source or self.read_on == date.min):
+            raise ValueError("say in `source` and `read_on` where and when it was read that calls may be made at once")
+        return self
+
+
 class Retrying(_Model):
     """How often and how long to try again before the operation is put off."""
 
@@ -97,6 +111,7 @@ class HttpSpec(_Model):
     max_answer: int = Field(64 << 20, ge=1024, description="Bytes of an answer that are read.")
     retry: Retrying = Retrying.model_validate({})
     budgets: dict[str, BudgetSpec] = Field(default_factory=dict, description="Limits per time, by name.")
+    at_once: AtOnce = AtOnce.model_validate({})
     rules: tuple[Rule, ...] = Field((), description="In order; the first that fits decides.")
     success_when: Condition | None = Field(None, description="Must hold before a 2xx counts as success.")
     endpoints: dict[str, Endpoint] = Field(default_factory=dict)
@@ -135,7 +150,8 @@ class HttpSpec(_Model):
             for unit, value in (("rows", endpoint.max_rows), ("bytes", endpoint.max_bytes))
             if value
         ]
-        return (*rates, *sizes)
+        at_once = [Limit("calls at once", self.at_once.n, self.at_once.source, self.at_once.read_on)] if self.at_once.n > 1 else []
+        return (*rates, *at_once, *sizes)
 
     def reaches(self, host: str) -> bool:
         """Whether requests, and with them credentials, may go to a host."""

@@ -14,7 +14,20 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field
 
 from connectors.errors import DestinationError
-from connectors.http import Action, Api, Reply, Row, as_outcome, check_object, check_reply, deliver_rows, deliver_turns, load_spec, row_text
+from connectors.http import (
+    Action,
+    Api,
+    Containers,
+    Reply,
+    Row,
+    as_outcome,
+    check_object,
+    check_reply,
+    deliver_rows,
+    deliver_turns,
+    load_spec,
+    row_text,
+)
 from connectors.hubspot.account import SPEC_FILE, HubSpotAccount, account_api
 from connectors.types import (
     IN_DOUBT,
@@ -59,11 +72,12 @@ class HubSpotDestination:
 
     def __init__(self, config: HubSpotDestinationConfig) -> None:
         self._config = config
-        self._lists: dict[str, str] = {}
+        self._lists = Containers()
 
     def objects(self) -> Sequence[ObjectDef]:
         about = "Contacts on the list of an audience; fields are contact properties."
-        return [ObjectDef(MEMBERS, "email", 1_000, about, idempotency=Idempotency.ABSOLUTE, granularity=Granularity.ROW)]
+        limits = {"idempotency": Idempotency.ABSOLUTE, "granularity": Granularity.ROW, "concurrency": self._api.spec.at_once.n}
+        return [ObjectDef(MEMBERS, "email", 1_000, about, **limits)]
 
     def deliver(self, object: str, batch: Sequence[Operation], context: Context) -> Mapping[str, Outcome]:
         check_object("HubSpot", object, MEMBERS)
@@ -118,16 +132,15 @@ class HubSpotDestination:
 
     def _turn(self, audience: str, operations: Sequence[Operation], context: Context) -> Mapping[str, Outcome]:
         """Operations of one audience and of different persons."""
-        if audience not in self._lists:
-            self._lists[audience] = self.ensure_container(MEMBERS, audience, context).remote_id
+        list_id = self._lists.id(audience, lambda: self.ensure_container(MEMBERS, audience, context).remote_id)
         removals = [one for one in operations if one.kind is OpKind.REMOVE]
         adds = [one for one in operations if one.kind is not OpKind.REMOVE]
         written = self._upserted(adds, context)
-        outcomes = {**written.outcomes, **self._listed("add", audience, written.ids, context)}
+        outcomes = {**written.outcomes, **self._listed("add", audience, list_id, written.ids, context)}
         if not removals:
             return outcomes
         found = self._found(removals, context)
-        return {**outcomes, **found.outcomes, **self._listed("remove", audience, found.ids, context)}
+        return {**outcomes, **found.outcomes, **self._listed("remove", audience, list_id, found.ids, context)}
 
     def _upserted(self, adds: Sequence[Operation], context: Context) -> _Contacts:
         """Contacts made or changed."""
@@ -173,13 +186,13 @@ class HubSpotDestination:
             members |= {one["recordId"] for one in _entries(reply) if list_id in {on.get("listId") for on in one.get("recordListMemberships", ())}}
         return members
 
-    def _listed(self, change: Literal["add", "remove"], audience: str, ids: Mapping[str, str], context: Context) -> dict[str, Outcome]:
+    def _listed(self, change: Literal["add", "remove"], audience: str, list_id: str, ids: Mapping[str, str], context: Context) -> dict[str, Outcome]:
         """Contacts put on the list or taken off it. `ids` are those of contacts, by op_id."""
         if not ids:
             return {}
-        reply = self._api.call(change, context, path={"list": self._lists[audience]}, json=list(ids.values()))
+        reply = self._api.call(change, context, path={"list": list_id}, json=list(ids.values()))
         if reply.action is Action.SKIP_ROW:
-            del self._lists[audience]
+            self._lists.forget(audience)
             return dict.fromkeys(ids, Outcome(Verdict.RETRY, reply.reason))
         if reply.action is not Action.OK:
             failed = as_outcome(reply)  # a list that does not take its members is no fault of theirs

@@ -15,7 +15,7 @@ from urllib.parse import urlencode
 
 from pydantic import Field, SecretStr, field_validator
 
-from connectors.http import Action, Api, Reply, Row, check_object, check_reply, deliver_rows, deliver_turns, load_spec, row_text
+from connectors.http import Action, Api, Containers, Reply, Row, check_object, check_reply, deliver_rows, deliver_turns, load_spec, row_text
 from connectors.http.client import checked_url
 from connectors.types import (
     ACKED,
@@ -74,12 +74,13 @@ class MarketoDestination:
 
     def __init__(self, config: MarketoConfig) -> None:
         self._config = config
-        self._lists: dict[str, str] = {}
+        self._lists = Containers()
 
     def objects(self) -> Sequence[ObjectDef]:
         about = "Leads on the list of an audience; fields are lead fields."
         size = self._api.spec.endpoints["leads"].max_bytes
-        return [ObjectDef(LEADS, "email", 900, about, max_bytes=size, idempotency=Idempotency.ABSOLUTE, granularity=Granularity.ROW)]
+        limits = {"max_bytes": size, "idempotency": Idempotency.ABSOLUTE, "granularity": Granularity.ROW, "concurrency": self._api.spec.at_once.n}
+        return [ObjectDef(LEADS, "email", 900, about, **limits)]
 
     def deliver(self, object: str, batch: Sequence[Operation], context: Context) -> Mapping[str, Outcome]:
         check_object("Marketo", object, LEADS)
@@ -116,9 +117,7 @@ class MarketoDestination:
 
     def _turn(self, audience: str, operations: Sequence[Operation], context: Context) -> Mapping[str, Outcome]:
         """Operations of one audience and of different persons."""
-        if audience not in self._lists:
-            self._lists[audience] = self.ensure_container(LEADS, audience, context).remote_id
-        place = {"list": self._lists[audience]}
+        place = {"list": self._lists.id(audience, lambda: self.ensure_container(LEADS, audience, context).remote_id)}
         outcomes, ids = self._written([one for one in operations if one.kind is not OpKind.REMOVE], context)
         outcomes |= self._changed("add", ids, context, path=place)
         removals = {one.op_id: one.key.casefold() for one in operations if one.kind is OpKind.REMOVE}
@@ -127,7 +126,7 @@ class MarketoDestination:
             outcomes |= {op_id: ACKED for op_id, key in removals.items() if key not in found}  # who is no lead is on no list
             outcomes |= self._changed("remove", {op_id: found[key] for op_id, key in removals.items() if key in found}, context, path=place)
         if any(one.verdict is Verdict.REJECTED and one.reason.startswith("there is no such list") for one in outcomes.values()):
-            del self._lists[audience]
+            self._lists.forget(audience)
             gone = Outcome(Verdict.RETRY, "the list is gone")
             return {op_id: gone if one.reason.startswith("there is no such list") else one for op_id, one in outcomes.items()}
         return outcomes

@@ -13,7 +13,20 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field
 
 from connectors.errors import DestinationError
-from connectors.http import Action, Api, Reply, Row, as_outcome, check_object, check_reply, deliver_rows, deliver_turns, load_spec, row_text
+from connectors.http import (
+    Action,
+    Api,
+    Containers,
+    Reply,
+    Row,
+    as_outcome,
+    check_object,
+    check_reply,
+    deliver_rows,
+    deliver_turns,
+    load_spec,
+    row_text,
+)
 from connectors.salesforce.bulk import BulkJobs
 from connectors.salesforce.org import NAME, SPEC_FILE, SalesforceOrg, listed, org_api, quoted
 from connectors.types import (
@@ -67,12 +80,12 @@ class SalesforceDestination:
 
     def __init__(self, config: SalesforceDestinationConfig) -> None:
         self._config = config
-        self._campaigns: dict[str, str] = {}
+        self._campaigns = Containers()
 
     def objects(self) -> Sequence[ObjectDef]:
         about = "Contacts in the campaign of an audience; fields are contact fields, LastName among them."
-        kind = {"idempotency": Idempotency.ABSOLUTE, "granularity": Granularity.ROW}
-        return [ObjectDef(CONTACTS, self._config.match_key, 1_000, about, max_job=JOB, **kind)]
+        limits = {"max_job": JOB, "idempotency": Idempotency.ABSOLUTE, "granularity": Granularity.ROW, "concurrency": self._api.spec.at_once.n}
+        return [ObjectDef(CONTACTS, self._config.match_key, 1_000, about, **limits)]
 
     def deliver(self, object: str, batch: Sequence[Operation], context: Context) -> Mapping[str, Outcome]:
         check_object("Salesforce", object, CONTACTS)
@@ -128,9 +141,7 @@ class SalesforceDestination:
         return BulkJobs(self._api, self._config.external_id, secret.get_secret_value() if secret else "")
 
     def _campaign(self, audience: str, context: Context) -> str:
-        if audience not in self._campaigns:
-            self._campaigns[audience] = self.ensure_container(CONTACTS, audience, context).remote_id
-        return self._campaigns[audience]
+        return self._campaigns.id(audience, lambda: self.ensure_container(CONTACTS, audience, context).remote_id)
 
     def _turn(self, audience: str, operations: Sequence[Operation], context: Context) -> Mapping[str, Outcome]:
         """Operations of one audience and of different persons."""

@@ -37,6 +37,7 @@ class WebhookConfig(Config):
     )
     timeout: float = Field(10, gt=0, le=300, description="Seconds to wait for the receiver.")
     max_batch: int = Field(500, ge=1, le=10_000, description="Operations per request.")
+    at_once: int = Field(2, ge=1, le=16, description="Requests under way at once; a person is never in two of them.")
     match_key: Literal["email", "phone", "user_id", "person_id"] = Field("email", description="Identifier the receiver knows persons by.")
     key_as: str | None = Field(None, description="Rule that brings the identifier into a platform's form, hashed mostly: uid2.email@2026-08, say.")
 
@@ -69,7 +70,8 @@ class WebhookDestination:
         self._config, self._clock = config, clock
 
     def objects(self) -> Sequence[ObjectDef]:
-        return [ObjectDef(OBJECT, self._config.match_key, self._config.max_batch, "Members of audiences and their fields.")]
+        config = self._config
+        return [ObjectDef(OBJECT, config.match_key, config.max_batch, "Members of audiences and their fields.", concurrency=config.at_once)]
 
     def deliver(self, object: str, batch: Sequence[Operation], context: Context) -> Mapping[str, Outcome]:
         if object != OBJECT:
