@@ -32,9 +32,9 @@ import pyarrow as pa
 
 from connectors.sandbox.counting import CountingConfig, CountingDestination, Fault, Vendor
 from connectors.types import Context, Idempotency, Operation, OpKind, Outcome, Verdict
-from seg_assets.activation.claim import COLUMNS
 from seg_assets.activation.deliver import deliver
 from seg_assets.activation.ledger import Ledger, connector_version
+from seg_assets.activation.statements import COLUMNS
 
 AS_OF = datetime(2026, 7, 1, tzinfo=UTC)
 

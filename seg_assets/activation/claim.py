@@ -12,9 +12,8 @@ import threading
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 import sqlalchemy as sa
@@ -22,18 +21,16 @@ import sqlalchemy as sa
 from connectors.types import Clock, Outcome, Verdict
 from seg_assets.activation import receipts
 from seg_assets.activation.lease import LostClaimError, next_token, sole_owner
-from seg_assets.activation.statements import UNANSWERED, Statements
+from seg_assets.activation.statements import COLUMNS, KNOWN, Statements
 from seg_assets.activation.store import COMMITTED, IN_FLIGHT, JOBS, OPS, TARGETS, WAITING, Store, as_json, in_states
 
-COLUMNS = ("op_id", "op", "audience", "person_id", "payload_hash", "generation")
-"""What the ledger keeps of a planned operation."""
+UNANSWERED = "sent, and no answer was written down"
 TURNED_OUT = "what it was planned upon turned out otherwise"
 UNTOLD = Outcome(Verdict.IN_DOUBT, "the destination did not say what became of it")
 STATES = {Verdict.ACKED: "acked", Verdict.REJECTED: "rejected", Verdict.RETRY: "retry_wait", Verdict.IN_DOUBT: "in_doubt"}
 
 
-@dataclass(frozen=True, slots=True)
-class Known:
+class Known(NamedTuple):
     """An operation as the ledger has it. `sent_at` and `not_before` are Unix seconds; `doubt`: it may have taken effect, unacknowledged."""
 
     id: int
@@ -77,30 +74,30 @@ class Claim:
 
     def doubtful(self) -> dict[tuple[str, int], Known]:
         """By audience and person: operations that may have taken effect although nobody acknowledged it."""
-        query = unsettled(self._target, OPS.c.audience, OPS.c.person_id, *_known())
+        query = unsettled(self._target, OPS.c.audience, OPS.c.person_id, *(OPS.c[name] for name in KNOWN))
         with self._store.engine.connect() as connection:
             return {(audience, person): Known(*rest) for audience, person, *rest in connection.execute(query)}
 
     def take(self, rows: pa.RecordBatch | pa.Table) -> list[Known]:
         """Writes down what is planned and not known yet; returns what is known of each row, in their order."""
         values = list(zip(*(rows[name].to_pylist() for name in COLUMNS), strict=True))
-        text, big = sa.String(), sa.BigInteger()
-        given = self._store.given(values, op_id=text, op=text, audience=text, person_id=big, payload_hash=text, generation=sa.Integer())
-        constant = {"target": self._target, "state": "planned", "doubt": False, "attempts": 0, "as_of": self._as_of, "token": self.token}
-        planned = sa.select(*(given.c[n] for n in COLUMNS), *(sa.literal(v).label(n) for n, v in constant.items())).where(sa.true())
-        wanted = (OPS.c.target == self._target) & OPS.c.op_id.in_(self._store.listed([row[0] for row in values], text))
-        again = wanted & OPS.c.state.in_(["superseded", "expired"])
+        given = as_json(values)
         with self._writing() as (connection, _):
-            new = connection.execute(self._store.insert(OPS).from_select([*COLUMNS, *constant], planned).on_conflict_do_nothing()).rowcount
-            found = {known.op_id: known for known in (Known(*row) for row in connection.execute(_with_held().where(wanted)).all())}
-            revived = [known for known in found.values() if known.state in {"superseded", "expired"}]
-            if revived:
-                connection.execute(sa.update(OPS).where(again).values(state="planned", reason=None, token=self.token))
-                floor = min(known.id for known in revived)
-                connection.execute(sa.update(TARGETS).where(TARGETS.c.id == self._target, TARGETS.c.floor > floor).values(floor=floor))
+            new = self._statements.planned(connection, rows=given, now_as_of=self._as_of, now_token=self.token).rowcount
+            cursor = self._statements.known(connection, rows=given).cursor
+            found = {known.op_id: known for known in map(Known._make, cursor.fetchall() if cursor else ())}
             if new < len(found):
-                connection.execute(sa.update(OPS).where(wanted, OPS.c.token < self.token).values(token=self.token))
+                self._take_again(connection, found.values())
         return [found[row[0]] for row in values]
+
+    def _take_again(self, connection: sa.Connection, known: Iterable[Known]) -> None:
+        """Makes earlier owners' operations ours; those that were put away are planned again."""
+        again = [one.id for one in known if one.state in {"superseded", "expired"}]
+        if again:
+            connection.execute(sa.update(OPS).where(self._among(again)).values(state="planned", reason=None, token=self.token))
+            connection.execute(sa.update(TARGETS).where(TARGETS.c.id == self._target, TARGETS.c.floor > min(again)).values(floor=min(again)))
+        earlier = self._among([one.id for one in known]) & (OPS.c.token < self.token)
+        connection.execute(sa.update(OPS).where(earlier).values(token=self.token))
 
     def hold(self, reasons: Mapping[int, str]) -> None:
         """Operations that may not be sent now, by id, with the reason. Those in doubt stay in doubt."""
@@ -128,8 +125,7 @@ class Claim:
                 connection.execute(sa.update(OPS).where(OPS.c.id == pairs.c.new).values(doubt=True, instead_of=pairs.c.old))
             if job:
                 connection.execute(sa.insert(JOBS).values(name=job, target=self._target, submitted_at=now, done=False))
-            given = {"ids": as_json(ids), "given_as_of": self._as_of, "given_job": job, "given_now": now}
-            connection.execute(self._statements.sending, given)
+            self._statements.sending(connection, ids=as_json(ids), now_as_of=self._as_of, now_job=job, now=now)
 
     def record(
         self,
@@ -228,15 +224,15 @@ class Claim:
             LostClaimError: somebody else has taken over.
         """
         with self._lock, self._store.write() as connection:
-            owner = connection.execute(self._statements.owner).one()
+            owner = self._statements.owner(connection).one()
             if owner.token != self.token:
                 raise LostClaimError("another delivery has taken over", hint="its outcome counts; see `seg activate status`")
             yield connection, (owner.receipts, owner.head)
 
     def _commit(self, connection: sa.Connection, ids: Sequence[int], reason: str, receipt: int) -> None:
-        given = {"ids": as_json(ids)}
-        connection.execute(self._statements.acked, given | {"given_reason": reason or None, "given_receipt": receipt})
-        connection.execute(self._statements.commit, given)
+        given = as_json(ids)
+        self._statements.acked(connection, ids=given, why=reason or None, number=receipt)
+        self._statements.commit(connection, ids=given)
 
     def _reopen(self, connection: sa.Connection, ids: Iterable[int]) -> None:
         """The doubts whose place operations took. These must be under way no more."""
@@ -268,28 +264,17 @@ def claimed(store: Store, destination: str, object: str, as_of: datetime, clock:
 
 def in_flight(target: Any) -> sa.ColumnElement[bool]:
     """Operations being sent or in doubt. `target`: id, or a query of it. The states are written out, or SQLite would not use its index."""
-    return (OPS.c.target == target) & sa.text(f"ops.{in_states(IN_FLIGHT)}")
+    return (OPS.c.target == target) & sa.text(in_states(IN_FLIGHT))
 
 
 def waiting(target: Any) -> sa.ColumnElement[bool]:
     """Operations held back, to be sent again, or rejected."""
-    return (OPS.c.target == target) & sa.text(f"ops.{in_states(WAITING)}")
+    return (OPS.c.target == target) & sa.text(in_states(WAITING))
 
 
 def unsettled(target: Any, *columns: sa.ColumnElement[Any]) -> sa.CompoundSelect:
     """Operations that may have taken effect although nobody acknowledged it; at most one per audience and person."""
     return sa.union_all(sa.select(*columns).where(in_flight(target)), sa.select(*columns).where(waiting(target), OPS.c.doubt))
-
-
-def _known() -> list[sa.Column[Any]]:
-    return [OPS.c[name] for name in Known.__slots__ if name in OPS.c]
-
-
-def _with_held() -> sa.Select:
-    """What `Known` says of operations, and what is acknowledged of their persons."""
-    same = [COMMITTED.c[n] == OPS.c[n] for n in ("target", "audience", "person_id")]
-    held = COMMITTED.c.payload_hash.is_not(None), sa.func.coalesce(COMMITTED.c.generation, 0)
-    return sa.select(*_known(), *held).select_from(OPS.outerjoin(COMMITTED, sa.and_(*same)))
 
 
 def _alike(answers: Mapping[int, Outcome]) -> dict[Outcome, list[int]]:

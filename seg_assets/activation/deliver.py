@@ -16,7 +16,7 @@ import pyarrow as pa
 from connectors.errors import ConnectorError
 from connectors.types import Context, Destination, ObjectDef, Operation, OpKind, Outcome, ReadsBack, RemoteRow, Verdict
 from seg_assets.activation.batching import batches
-from seg_assets.activation.claim import COLUMNS, Claim, Known
+from seg_assets.activation.claim import Claim, Known
 from seg_assets.activation.doubts import Preference, Rules, Step, after_reading
 from seg_assets.activation.jobs import Jobs
 from seg_assets.activation.ledger import connector_version
@@ -102,7 +102,7 @@ def _due(
     plain = rows.to_pylist()
     found = [
         Due(known, _operation(row), place, doubts.get((row["audience"], row["person_id"])))
-        for place, (row, known) in enumerate(zip(plain, claim.take(rows.select(COLUMNS)), strict=True))
+        for place, (row, known) in enumerate(zip(plain, claim.take(rows), strict=True))
     ]
     steps = [rules.step(one.known, one.supersedes, one.operation.kind.value) for one in found]
     asked = [place for place, step in enumerate(steps) if step is Step.ASK]

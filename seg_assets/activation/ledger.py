@@ -19,6 +19,7 @@ import sqlalchemy as sa
 from connectors.types import Clock, Outcome, SystemClock, Verdict
 from seg_assets.activation import receipts
 from seg_assets.activation.claim import Claim, claimed, in_flight, unsettled, waiting
+from seg_assets.activation.layout import lay_out
 from seg_assets.activation.store import COMMITTED, OPS, TARGETS, Store
 
 COMMITTED_SCHEMA = pa.schema([("audience", pa.string()), ("person_id", pa.int64()), ("payload_hash", pa.string()), ("generation", pa.int64())])
@@ -39,11 +40,12 @@ class Ledger:
         destination, object: whose operations these are.
 
     Raises:
-        DeliveryError: the store was made by an earlier version.
+        DeliveryError: the store was made by a version too old, or by a later one.
     """
 
     def __init__(self, url: str, destination: str, object: str) -> None:
         self._store = Store(url)
+        lay_out(self._store)
         self.destination, self.object = destination, object
         mine = (TARGETS.c.destination == destination) & (TARGETS.c.object == object)
         self._target: Any = sa.select(TARGETS.c.id).where(mine).scalar_subquery()

@@ -37,9 +37,8 @@ def append(
     """
     seq, text = before[0] + 1, json.dumps(content, separators=(",", ":"))
     hash_ = seal(before[1], seq, at, token, text)
-    added = {"given_seq": seq, "given_at": at, "given_token": token, "given_content": text, "given_hash": hash_}
-    connection.execute(statements.receipt, added)
-    connection.execute(statements.head, {"given_seq": seq, "given_hash": hash_})
+    statements.receipt(connection, its_seq=seq, its_at=at, its_token=token, its_content=text, its_hash=hash_)
+    statements.head(connection, its_seq=seq, its_hash=hash_)
     return seq
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 import sqlalchemy as sa
+from sqlalchemy.exc import IntegrityError
 
 from connectors.types import Outcome, Verdict
 from seg_assets.activation.claim import Claim
@@ -119,7 +121,7 @@ def test_two_operations_of_one_person_and_audience_are_never_under_way_at_once(l
     with ledger.claim(AS_OF) as claim:
         begun(claim, [operation("a")])
         second = claim.take(pa.Table.from_pylist([operation("b", "update", generation=2)]))
-        with pytest.raises(sa.exc.IntegrityError):
+        with pytest.raises(IntegrityError):
             claim.begin([second[0].id], {})
     assert states(ledger) == {"a": "sending", "b": "planned"}
 
@@ -262,10 +264,56 @@ def test_a_batch_of_twenty_thousand_fits(ledger: Ledger) -> None:
     assert ledger.committed().num_rows == 20_000
 
 
-def test_a_ledger_of_an_earlier_layout_is_refused_in_words(ledger_file: Path) -> None:
-    ledger_file.parent.mkdir(parents=True)
-    with sqlite3.connect(ledger_file) as database:
-        database.execute("create table ops(op_id text primary key, destination text, object text)")
-    database.close()
-    with pytest.raises(DeliveryError, match="earlier version"):
+def an_older_ledger(store: str, statements: str) -> None:
+    """A store as the given statements make it; each is what SQLite says, which Postgres understands but for numbering rows by itself."""
+    text = statements if store.startswith("sqlite") else statements.replace("id INTEGER NOT NULL", "id BIGSERIAL NOT NULL")
+    if store.startswith("sqlite"):
+        Path(store.removeprefix("sqlite:///")).parent.mkdir(parents=True)
+    with sa.create_engine(store).begin() as connection:
+        for statement in text.split(";\n"):
+            if statement.strip():
+                connection.exec_driver_sql(statement.replace("%", "%%"))
+
+
+def test_a_ledger_of_the_first_layout_is_brought_up_to_date_and_says_the_same(either_store: str) -> None:
+    an_older_ledger(either_store, (Path(__file__).parent / "ledger_layout_1.sql").read_text())
+    ledger = Ledger(either_store, "crm", "members")
+    assert (
+        ledger.states()
+        == Ledger(either_store, "crm", "members").states()
+        == {"acked": 1, "rejected": 1, "retry_wait": 1, "in_doubt": 1, "gated": 1, "planned": 1}
+    )
+    assert held(ledger) == {1: "1" * 32}
+    assert ledger.unsettled()["person_id"].to_pylist() == [4]
+    assert ledger.first_fault() is None
+    again = {**operation(f"{5:032x}", person=5), "payload_hash": "5" * 32}
+    sent(ledger, [again, operation("new", person=7)], {again["op_id"]: ACKED, "new": ACKED})
+    assert held(ledger) == {1: "1" * 32, 5: "5" * 32, 7: "hash-new"}
+    assert [(r["seq"], r["op_id"]) for r in ledger.receipts().to_pylist()][-2:] == [(2, again["op_id"]), (2, "new")]
+    assert ledger.first_fault() is None
+
+
+def test_a_ledger_brought_up_to_date_is_laid_out_like_a_new_one(tmp_path: Path) -> None:
+    def layout(file: Path) -> list[tuple[str, str]]:
+        Ledger(f"sqlite:///{file}", "crm", "members")
+        with closing(sqlite3.connect(file)) as database:
+            found = database.execute("select name, sql from sqlite_schema where sql is not null").fetchall()
+        return sorted((name, " ".join(sql.split())) for name, sql in found)
+
+    an_older_ledger(f"sqlite:///{tmp_path}/old/ops.sqlite", (Path(__file__).parent / "ledger_layout_1.sql").read_text())
+    assert layout(tmp_path / "old" / "ops.sqlite") == layout(tmp_path / "new" / "ops.sqlite")
+
+
+@pytest.mark.parametrize(
+    ("statements", "words"),
+    [
+        ("create table ops(op_id text primary key, destination text, object text)", "too old"),
+        ("create table layout(number integer primary key);\ninsert into layout values (999)", "later version of seg-assets .layout 999."),
+    ],
+)
+def test_a_ledger_that_this_version_does_not_know_is_refused_in_words(ledger_file: Path, statements: str, words: str) -> None:
+    an_older_ledger(f"sqlite:///{ledger_file}", statements)
+    with pytest.raises(DeliveryError, match=words):
         Ledger(f"sqlite:///{ledger_file}", "crm", "members")
+    with closing(sqlite3.connect(ledger_file)) as database:
+        assert database.execute("select count(*) from sqlite_schema where type = 'table'").fetchone() == (1,), "nothing was changed"
