@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
@@ -20,6 +21,7 @@ SITE_ID, TRACK_KEY, APP_KEY = "sandbox-site", "sandbox-track-key", "sandbox-app-
 MAX_BATCH_BYTES, MAX_ITEM_BYTES, MAX_IDS, MAX_PAGE = 500_000, 32_000, 1000, 30_000
 MAX_ID_BYTES, MAX_NAME_BYTES, MAX_VALUE_BYTES, MAX_ATTRIBUTES = 150, 150, 1000, 300
 IDENTIFIERS = ("id", "email", "cio_id")
+CIO_ID = re.compile(r"5a4d[0-9a-f]{8}")
 NO_ATTRIBUTES = frozenset({*IDENTIFIERS, "_update"})
 TELLING = frozenset({"identify", "event", "page", "screen"})
 """Actions that tell something of a person, and make one who was not known."""
@@ -70,7 +72,7 @@ class CustomerIo(Emulation):
 
     def index(self, kind: str, body: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
         if kind == "person":
-            return [(name, _normal(name, body[name])) for name in IDENTIFIERS if body.get(name)]
+            return [(name, _normal(name, body[name])) for name in ("id", "email") if body.get(name)]
         return [("id", body["id"])] if kind in {"suppressed", "event"} and body.get("id") else ()
 
     def admit(self, call: Call) -> None:
@@ -224,9 +226,15 @@ class CustomerIo(Emulation):
         same: dict[int, Record] = {}
         found = {}
         for name, values in wanted.items():
-            for value, records in self.store.find("person", name, values).items():
+            hits = self._by_cio_id(values) if name == "cio_id" else self.store.find("person", name, values)
+            for value, records in hits.items():
                 found[name, value] = same.setdefault(records[0].id, records[0])
         return found
+
+    def _by_cio_id(self, values: Iterable[str]) -> dict[str, list[Record]]:
+        """A `cio_id` is made from the record's own id."""
+        ids = [int(value[4:], 16) for value in values if CIO_ID.fullmatch(value)]
+        return {_cio_id(record.id): [record] for record in self.store.get("person", ids).values()}
 
     def _region(self, call: Call) -> Response:
         return JSONResponse({"url": f"{call.base}", "data_center": "us", "environment_id": 1})
@@ -244,7 +252,10 @@ class CustomerIo(Emulation):
         if not isinstance(ids, list) or not 1 <= len(ids) <= MAX_IDS or not all(isinstance(one, str) for one in ids) or name not in IDENTIFIERS:
             raise RefusedError(JSONResponse({"meta": {"errors": [f"ids must hold 1 to {MAX_IDS} strings"]}}, 400))
         call.rows = len(ids)
-        members = self.store.ids_by("person", name, [_normal(name, one) for one in ids]).values()
+        if name == "cio_id":
+            members = [record.id for records in self._by_cio_id(ids).values() for record in records]
+        else:
+            members = list(self.store.ids_by("person", name, [_normal(name, one) for one in ids]).values())
         moved = self.store.list_add(segment.id, members, call.at) if change == "add" else self.store.list_remove(segment.id, members)
         for member in moved:
             call.note(change, f"segment/{segment.id}/{member}")
@@ -317,7 +328,10 @@ def _trouble(item: Any, keys: Sequence[tuple[str, str]]) -> dict[str, str]:
         return _fault("invalid", "attributes", f"must be an object of up to {MAX_ATTRIBUTES}")
     if action == "event" and not (isinstance(item.get("name"), str) and item["name"]):
         return _fault("required", "name", "an event needs a name")
-    too_long = any(_longer(value, MAX_ID_BYTES) for _, value in keys) or len(orjson.dumps(item)) > MAX_ITEM_BYTES
+    size = len(orjson.dumps(item))
+    if size <= min(MAX_ID_BYTES, MAX_NAME_BYTES):
+        return {}
+    too_long = size > MAX_ITEM_BYTES or any(_longer(value, MAX_ID_BYTES) for _, value in keys)
     if action == "identify":
         for name, value in attributes.items():
             too_long |= _longer(name, MAX_NAME_BYTES) or (isinstance(value, str) and _longer(value, MAX_VALUE_BYTES))

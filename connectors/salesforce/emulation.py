@@ -65,8 +65,9 @@ class Salesforce(Emulation):
     def index(self, kind: str, body: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
         if kind not in OBJECTS or body["IsDeleted"]:
             return ()
-        keys = [(name, str(body[name]).lower()) for name in OBJECTS[kind].external if body.get(name)]
-        return [*keys, ("pair", pair)] if (pair := _pair(kind, body)) else keys
+        if OBJECTS[kind].pair:
+            return [("pair", _pair(kind, body))]
+        return [(name, str(body[name]).lower()) for name in OBJECTS[kind].external if body.get(name)]
 
     def admit(self, call: Call) -> None:
         if not self.tokens.holder("access", call.bearer, call.now):
@@ -152,10 +153,11 @@ class Salesforce(Emulation):
         found, pairs, seen = self._known(kind, operation, rows, external), self._pairs(kind, rows), set[str]()
         name, at, outcomes = "Id" if operation == "update" else external, call.at // 1000 * 1000, list[tuple[str, bool, Fault | None]]()
         changed: dict[int, Record] = {}
+        together = OBJECTS[kind].pair
         for position, row in enumerate(rows):
             key = str(row.get(name) or "").lower() if operation != "create" else ""
             fields = {field: value for field, value in row.items() if field not in NO_FIELDS}
-            record, pair = found.get(key), _pair(kind, fields)
+            record, pair = found.get(key), _pair(kind, fields) if together else ""
             fault = self._row_fault(call, kind, operation, key, fields, record, position, taken=pair in pairs)
             if key and key in seen:
                 fault = fault or Fault("DUPLICATE_VALUE", "Duplicate external id specified", (external or "Id",))
@@ -210,8 +212,7 @@ class Salesforce(Emulation):
 
     def _pairs(self, kind: str, rows: Sequence[Mapping[str, Any]]) -> set[str]:
         """Pairs of the rows that are taken."""
-        pairs = [pair for row in rows if (pair := _pair(kind, row))]
-        return set(self.store.find(kind, "pair", pairs)) if pairs else set()
+        return set(self.store.ids_by(kind, "pair", [_pair(kind, row) for row in rows])) if OBJECTS[kind].pair else set()
 
     def _row_fault(
         self, call: Call, kind: str, operation: str, key: str, fields: Mapping[str, Any], record: Record | None, position: int, *, taken: bool
@@ -367,7 +368,7 @@ class Salesforce(Emulation):
 
 
 def _pair(kind: str, fields: Mapping[str, Any]) -> str:
-    """The values that together are unique, as one text; "" where there are none."""
+    """The values that together are unique, as one text."""
     return "|".join([str(fields.get(name)) for name in OBJECTS[kind].pair])
 
 
