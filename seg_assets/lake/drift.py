@@ -16,6 +16,9 @@ from connectors.types import Page, Reject
 from seg_assets.errors import SegError
 from seg_assets.lake.lake import delta_schema
 
+ASIDE = r"^[\d,]+ rows$"
+"""What the position of a reject looks like that stands for rows set aside."""
+
 
 class Drift(StrEnum):
     """What to do with columns that are new or have another type."""

@@ -7,6 +7,7 @@ cursor that covers them are one Delta commit: whenever the process ends, reading
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import time
 import uuid
@@ -15,6 +16,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import groupby
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import quote, unquote
 
@@ -26,7 +28,7 @@ from deltalake.transaction import AddAction, RemoveAction, create_table_with_add
 
 from connectors.types import Landing, Page, Reject
 from seg_assets.errors import LakeError
-from seg_assets.lake.drift import Drift, differences, split, tables_of
+from seg_assets.lake.drift import ASIDE, Drift, differences, split, tables_of
 from seg_assets.lake.engine import WrittenFile
 from seg_assets.lake.lake import Key, Lake, add_action, delta_schema
 
@@ -34,7 +36,8 @@ SLICE, LOADED_AT, ROW = "_slice", "_loaded_at", "_row"
 """Columns every raw table has beside the delivered ones: slice, instant of the landing run, and row number inside the slice."""
 
 PARTITIONS = (SLICE, LOADED_AT)
-CURSOR = "cursor"
+CURSOR, TAKEN = "cursor", "taken_back"
+"""Facts of a commit: how far the source was read, and which files of rows that had been set aside it took in."""
 
 
 @dataclass(frozen=True)
@@ -89,10 +92,10 @@ def land(
             hint="keep the lake in a local folder; tables that are there already can be read from an object store",
         )
     table = _RawTable(lake, key, landing, loaded_at, facts)
+    aside = _RawTable(lake, drifted_key(key), landing, loaded_at, facts)
     known, found = table.columns() or declared, list[str]()
-    done, pending, since = Landed(cursor=table.cursor()), list[_Slice](), clock()
+    done, pending, since = _taken_back(table, aside, known, drift), list[_Slice](), clock()
     if known is not None and drift is not Drift.EVOLVE:
-        aside = _RawTable(lake, drifted_key(key), landing, loaded_at, facts)
         pages = _admitted(pages, aside, delta_schema(known), drift, found)
     groups = groupby(pages, key=lambda page: page.slice) if landing is Landing.REPLACE_SLICE else _runs(pages, commit_bytes, commit_seconds, clock)
     try:
@@ -151,6 +154,33 @@ def _admitted(pages: Iterable[Page], aside: _RawTable, known: pa.Schema, policy:
             if part.aside is not None:
                 aside.add(Page(page.slice, part.aside))
             yield part.fitting
+
+
+def _taken_back(table: _RawTable, aside: _RawTable, known: pa.Schema | None, policy: Drift) -> Landed:
+    """Lands what was set aside and fits now, beside what its slices hold: all of it where columns may evolve, else files without any difference.
+
+    The commit that has the rows names the files they come from, so that after a crash before those are removed they are not taken again.
+    """
+    done = Landed(cursor=table.cursor())
+    if not table.lake.exists(aside.key):
+        return done
+    files = _files_of(table.lake.delta(aside.key))
+    fitting = [
+        (path, values)
+        for path, _, values in files
+        if known is None or policy is Drift.EVOLVE or not differences(delta_schema(known), delta_schema(pq.read_schema(aside.root / path)))
+    ]
+    taken = table.taken()
+    new = [(path, values) for path, values in fitting if path not in taken]
+    if new:
+        slices = [table.write_slice(str(v[SLICE]), iter([Page(str(v[SLICE]), parquet=aside.root / path)]), v[LOADED_AT]) for path, v in new]
+        done = table.commit(done, slices, replacing=False, facts={TAKEN: [path for path, _ in new]})
+    gone = taken | {path for path, _ in new}
+    if any(path in gone for path, _, _ in files):
+        left = {values[SLICE] for path, _, values in files if path not in gone}
+        table.forget_drift({str(values[SLICE]) for path, _, values in files if path in gone and values[SLICE] not in left})
+        aside.remove(gone)
+    return done
 
 
 def landed_cursor(lake: Lake, key: Key) -> dict[str, Any] | None:
@@ -215,10 +245,21 @@ class _RawTable:
         written = self.write_slice(page.slice, iter([page]))
         self.commit(Landed(), [written], replacing=False)
 
-    def write_slice(self, name: str, pages: Iterator[Page]) -> _Slice:
-        """Writes the pages of one slice to files that no reader sees yet."""
-        folder = self.root / f"{SLICE}={quote(name, safe='')}" / f"{LOADED_AT}={quote(self.loaded_at, safe='')}"
-        partition = {SLICE: name, LOADED_AT: self.loaded_at}
+    def taken(self) -> set[str]:
+        """Files of rows set aside that were taken in last."""
+        entries = (entry[TAKEN] for entry in self.lake.delta(self.key).history() if TAKEN in entry) if self.lake.exists(self.key) else iter(())
+        return set(json.loads(next(entries, "[]")))
+
+    def remove(self, files: set[str]) -> None:
+        """Makes files invisible."""
+        table = self.lake.delta(self.key)
+        removes: list[AddAction | RemoveAction] = [self._removal(*file) for file in _files_of(table) if file[0] in files]
+        table.create_write_transaction(removes, "append", table.schema(), list(PARTITIONS), commit_properties=self._properties({}, self.facts))
+
+    def write_slice(self, name: str, pages: Iterator[Page], loaded_at: str | None = None) -> _Slice:
+        """Writes the pages of one slice to files that no reader sees yet; `loaded_at` where they came earlier than in this run."""
+        partition: dict[str, str | None] = {SLICE: name, LOADED_AT: loaded_at or self.loaded_at}
+        folder = self.root / "/".join(f"{column}={quote(value or '', safe='')}" for column, value in partition.items())
         files: list[WrittenFile] = []
         rejects: list[Reject] = []
         cursor, schema = None, None
@@ -256,11 +297,12 @@ class _RawTable:
         finish()
         return _Slice(name, tuple(files), tuple(rejects), cursor, schema)
 
-    def commit(self, done: Landed, slices: list[_Slice], *, replacing: bool = True) -> Landed:
+    def commit(self, done: Landed, slices: list[_Slice], *, replacing: bool = True, facts: Mapping[str, Any] = MappingProxyType({})) -> Landed:
         """Makes slices visible, with the cursor that covers them; `replacing` what they held before, where the stream's slices do."""
         cursor = next((s.cursor for s in reversed(slices) if s.cursor is not None), done.cursor)
-        properties = CommitProperties(custom_metadata={CURSOR: json.dumps(cursor)} | {name: json.dumps(value) for name, value in self.facts.items()})
-        self._write_rejects(slices)
+        properties = self._properties(cursor, {**self.facts, **facts})
+        if replacing:
+            self._write_rejects(slices)
         delivered = _merged(*(s.schema for s in slices))
         partitions = pa.schema([(SLICE, pa.string()), (LOADED_AT, pa.timestamp("us", tz="UTC"))])
         adds = [add_action(file, self.root) for s in slices for file in s.files]
@@ -291,13 +333,15 @@ class _RawTable:
         if new:
             table.alter.add_columns(list(Schema.from_arrow(pa.schema(new)).fields))
             table = self.lake.delta(self.key)
-        removes = [
-            RemoveAction(path, True, int(datetime.fromisoformat(self.loaded_at).timestamp() * 1000), size, values)
-            for path, size, values in _files_of(table)
-            if values[SLICE] in replaced
-        ]
+        removes = [self._removal(path, size, values) for path, size, values in _files_of(table) if values[SLICE] in replaced]
         if adds or removes or not replaced:
             table.create_write_transaction([*adds, *removes], "append", table.schema(), list(PARTITIONS), commit_properties=properties)
+
+    def _removal(self, path: str, size: int, values: Mapping[str, str | None]) -> RemoveAction:
+        return RemoveAction(path, True, int(datetime.fromisoformat(self.loaded_at).timestamp() * 1000), size, dict(values))
+
+    def _properties(self, cursor: Mapping[str, Any], facts: Mapping[str, Any]) -> CommitProperties:
+        return CommitProperties(custom_metadata={CURSOR: json.dumps(cursor)} | {name: json.dumps(value) for name, value in facts.items()})
 
     def _rewrite(self, table: DeltaTable, adds: list[AddAction], replaced: set[str], wanted: pa.Schema, properties: CommitProperties) -> None:
         """A column changed its type: every file is written anew in the common type, in one commit."""
@@ -321,6 +365,14 @@ class _RawTable:
                 for batch in source.iter_batches():
                     writer.write_table(pa.Table.from_batches([batch]).cast(schema))
         return WrittenFile(target, pq.read_metadata(target).num_rows, target.stat().st_size, partition)
+
+    def forget_drift(self, slices: set[str]) -> None:
+        """Drops what was said of rows set aside of these slices, as they are back."""
+        key = rejects_key(self.key)
+        if self.lake.exists(key):
+            told = self.lake.read(key).to_pyarrow()
+            kept = [one for one in told.to_pylist() if one["slice"] not in slices or not re.match(ASIDE, one["position"] or "")]
+            self.lake.write(key, pa.Table.from_pylist(kept, told.schema), order_by=("slice", "position", "reason"), facts=self.facts)
 
     def _write_rejects(self, slices: list[_Slice]) -> None:
         """Rejects of the slices, in a table beside the raw one. Written first: after a crash the same slices are read and replaced again."""

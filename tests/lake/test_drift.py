@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from deltalake.schema import Field, PrimitiveType
 
 from connectors.types import Landing, Page
 from seg_assets.lake import Lake, land
@@ -98,3 +100,59 @@ def test_parquet_files_are_judged_too(lake: Lake, tmp_path: Path) -> None:
     assert column(lake, "id") == [1, 2]
     assert column(lake, "x", drifted_key(KEY)) == ["new"]
     assert landed_cursor(lake, KEY) == {"read": 2}
+
+
+ASIDE = drifted_key(KEY)
+
+
+@pytest.mark.parametrize("how", Landing)
+def test_rows_set_aside_come_back_when_columns_may_evolve(lake: Lake, how: Landing) -> None:
+    landing(lake, page("a", [{"id": 1}]), drift=Drift.QUARANTINE, how=how)
+    landing(
+        lake, page("b", [{"id": 2, "vip": None}, {"id": 3, "vip": True}], 2), page("c", [{"id": 4, "vip": False}], 3), drift=Drift.QUARANTINE, how=how
+    )
+    assert (column(lake, "id"), column(lake, "id", ASIDE)) == ([1, 2], [3, 4])
+    done = landing(lake, drift=Drift.EVOLVE, how=how)
+    assert (column(lake, "id"), column(lake, "id", ASIDE)) == ([1, 2, 3, 4], [])
+    assert column(lake, "vip") == [False, None, None, True]
+    assert (done.rows, landed_cursor(lake, KEY)) == (2, {"read": 3})
+    assert lake.read(rejects_key(KEY)).count().to_pyarrow().as_py() == 0
+    landing(lake, drift=Drift.EVOLVE, how=how)
+    assert column(lake, "id") == [1, 2, 3, 4]
+
+
+def test_rows_set_aside_come_back_once_the_table_has_their_column(lake: Lake) -> None:
+    landing(lake, page("a", [{"id": 1}]), drift=Drift.QUARANTINE)
+    landing(lake, page("b", [{"id": 2, "x": 1}]), page("c", [{"id": 3, "y": 1}]), drift=Drift.QUARANTINE)
+    landing(lake, declared=pa.schema([("id", pa.int64()), ("x", pa.int64())]), drift=Drift.QUARANTINE)
+    assert column(lake, "id", ASIDE) == [2, 3], "what the table has counts, not what is declared"
+    Lake(lake.root).delta(KEY).alter.add_columns([Field("x", PrimitiveType("long"))])
+    landing(lake, drift=Drift.QUARANTINE)
+    assert (column(lake, "id"), column(lake, "id", ASIDE)) == ([1, 2], [3])
+    assert [reject["reason"] for reject in lake.read(rejects_key(KEY)).to_pyarrow().to_pylist()] == ["the column y is new"]
+
+
+def test_values_of_another_type_come_back_when_the_column_may_become_text(lake: Lake) -> None:
+    landing(lake, page("a", [{"id": 1, "age": 30}]), drift=Drift.QUARANTINE)
+    landing(lake, page("b", [{"id": 2, "age": "old"}]), drift=Drift.QUARANTINE)
+    landing(lake, drift=Drift.EVOLVE)
+    assert (column(lake, "age"), column(lake, "id", ASIDE)) == (["30", "old"], [])
+
+
+def test_a_crash_while_rows_come_back_neither_loses_nor_doubles_them(lake: Lake, tmp_path: Path) -> None:
+    landing(lake, page("a", [{"id": 1}]), drift=Drift.QUARANTINE)
+    landing(lake, page("b", [{"id": 2, "x": 1}]), drift=Drift.QUARANTINE)
+    aside = Path(lake.uri(ASIDE))
+    shutil.copytree(aside, tmp_path / "before")
+    landing(lake, drift=Drift.EVOLVE)
+    shutil.rmtree(aside)
+    shutil.copytree(tmp_path / "before", aside)  # the rows are back, and nothing yet says that they are set aside no more
+    landing(lake, drift=Drift.QUARANTINE)
+    assert (column(lake, "id"), column(lake, "id", ASIDE)) == ([1, 2], [])
+
+
+def test_a_slice_that_is_read_again_replaces_what_came_back(lake: Lake) -> None:
+    landing(lake, page("a", [{"id": 1}]), drift=Drift.QUARANTINE)
+    landing(lake, page("b", [{"id": 2, "x": 1}]), drift=Drift.QUARANTINE)
+    landing(lake, page("b", [{"id": 2, "x": 2}]), drift=Drift.EVOLVE)
+    assert (column(lake, "id"), column(lake, "x"), column(lake, "id", ASIDE)) == ([1, 2], [2, None], [])
