@@ -4,14 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 
+import ibis
 import ibis.expr.types as ir
 import pyarrow as pa
+
+from seg_assets.activation.plan import HASH, KEY
 
 FIELD, OPTIONAL = "field_", "optional_"
 
 
 def outgoing(
-    plan: ir.Table, acked: ir.Table, people: ir.Table, vault: ir.Table, match_key: str, fields: Mapping[str, str], skip: Collection[str] = ()
+    plan: ir.Table,
+    acked: ir.Table,
+    people: ir.Table,
+    vault: ir.Table,
+    match_key: str,
+    fields: Mapping[str, str],
+    skip: Collection[str] = (),
+    former: ir.Table | None = None,
 ) -> Iterator[pa.RecordBatch]:
     """Operations to send, removals first, with the match key's value and the payload's fields. Never keep what this yields.
 
@@ -23,11 +33,22 @@ def outgoing(
         match_key: which column of the vault persons are matched by; "person_id" needs none.
         fields: name in the payload to the person's column.
         skip: fields that are not sent where they have no value; their columns begin with `OPTIONAL`, the others' with `FIELD`.
+        former: person_id, reach_hash, key: values of the match key persons had before. Who was delivered under one is taken out under it.
     """
     due = plan.filter(plan.blocked.isnull()).anti_join(acked, "op_id")
     known = due.select("person_id").distinct() if match_key == "person_id" else vault
     keys = known.select("person_id", key=known[match_key].cast("string"))
     values = people.select("person_id", **{f"{OPTIONAL if n in skip else FIELD}{n}": c for n, c in fields.items()})
     joined = due.left_join(keys, "person_id").drop("person_id_right").left_join(values, "person_id").drop("person_id_right")
+    if former is not None:
+        joined = _under(joined, former)
     first = (joined["op"] == "remove").ifelse(0, 1)
     return iter(joined.order_by([first, joined.audience, joined.person_id]).to_pyarrow_batches(chunk_size=50_000))
+
+
+def _under(rows: ir.Table, former: ir.Table) -> ir.Table:
+    """Those who leave, with the key they were delivered under."""
+    known = former.select("person_id", at=former.reach_hash.left(KEY), was="key").distinct(on=["person_id", "at"])
+    rows = rows.mutate(under=((rows["op"] == "remove") | (rows.leave == "clear").fill_null(False)).ifelse(rows.payload_hash.substr(HASH, KEY), ""))
+    rows = rows.left_join(known, [rows.person_id == known.person_id, rows.under == known.at]).drop("person_id_right", "at", "under")
+    return rows.mutate(key=ibis.coalesce(rows.was, rows.key)).drop("was")

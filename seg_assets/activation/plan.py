@@ -19,8 +19,12 @@ from seg_assets.schema.tables import PLAN
 REJECTED = "rejected before, and nothing has changed since"
 GONE = "the person is known no more: merged into another, who is delivered instead, or erased"
 LEFT = "left the segment"
-CLEARED = "cleared"
-"""Stands for the hash of a payload whose fields are all empty."""
+MOVED = "reached by another address now: the earlier one is taken out, and the next delivery adds the person"
+LOST = "the address the person was delivered under is known no more: take it out at the destination"
+HASH, KEY = 32, 16
+"""A payload's hash: so many characters for what is told, and so many for whom it is told about: the beginning of `reach_hash`."""
+CLEARED = "cleared".ljust(HASH)
+"""Stands for the hash of what is told when fields are all empty."""
 NOTHING = "\x1e"
 WHOLLY = ("archive", "erase")
 """Ways of leaving that take the whole record."""
@@ -72,6 +76,7 @@ def plan(
     unsettled: ir.Table,
     rejected: ir.Table,
     added: Mapping[str, ir.Table] | None = None,
+    former: ir.Table | None = None,
     resync: bool = False,
 ) -> ir.Table:
     """Adds, updates and removals, each with the reason it is blocked, if it is.
@@ -88,6 +93,7 @@ def plan(
             what is wanted, the opposite is sent, whatever was acknowledged before.
         rejected: op_id of operations it refused for good.
         added: person_id, n: additions that count already, for each of `target.caps`.
+        former: person_id, reach_hash: values persons had before and are still known; None: none. Who is held under one of them is taken out under it.
         resync: sends every member again, whether something changed or not; removals stay what they are.
 
     Returns:
@@ -95,7 +101,7 @@ def plan(
     """
     members = eligible(Rules(target.match_key, target.exclusive, target.suppress), audiences, memberships, reach, consents)
     desired = _one_per_key(_with_payload(target, members, people), target, committed).cache()
-    rows = _operations(target, _left(target, _states(desired, committed, unsettled)), resync)
+    rows = _operations(target, _left(target, _moved(target, _states(desired, committed, unsettled), former)), resync)
     if target.on_leave in WHOLLY:  # who stays anywhere must be known
         rows = rows.cache()
     stays = rows.filter((rows["op"] != "remove") & (rows.held.notnull() | (rows.wanted.notnull() & rows.blocked.isnull()))).select("person_id")
@@ -106,7 +112,10 @@ def plan(
     refused = rows.left_join(rejected.select("op_id", refused=ibis.literal(True)), "op_id")
     reason = ibis.coalesce(
         ibis.cases(
-            (refused["op"] != "remove", refused.blocked), (refused.reach_hash.isnull(), GONE), else_=ibis.coalesce(refused.shared, refused.guard)
+            (refused["op"] != "remove", refused.blocked),
+            (refused.at.isnull(), GONE),
+            (refused.lost, LOST),
+            else_=ibis.coalesce(refused.shared, refused.guard),
         ),
         ibis.ifelse(refused.refused.fill_null(False), REJECTED, ibis.null("string")),
     )
@@ -122,7 +131,9 @@ def _with_payload(target: Target, members: ir.Table, people: ir.Table) -> ir.Tab
         value = joined[f"field_{name}"].cast("string")
         told = ibis.literal(f"\x1f{name}=") + (value if name in target.skip else value.fill_null(NOTHING))
         text = text + (told.fill_null("") if name in target.skip else told)
-    return joined.select("audience", "person_id", "reach_hash", "blocked", "urgent", wanted=text.hexdigest("md5"))
+    return joined.select(
+        "audience", "person_id", "reach_hash", "blocked", "urgent", wanted=text.hexdigest("md5") + joined.reach_hash.fill_null("").left(KEY)
+    )
 
 
 def _one_per_key(rows: ir.Table, target: Target, committed: ir.Table) -> ir.Table:
@@ -149,11 +160,27 @@ def _shared(target: Target) -> str:
 
 
 def _still_reached(target: Target, rows: ir.Table, reach: ir.Table, desired: ir.Table) -> ir.Table:
-    """With reach_hash, and `shared`: why a removal would take away somebody else who stays, having the same address."""
-    rows = rows.drop("reach_hash").left_join(reach.select("person_id", "reach_hash"), "person_id").drop("person_id_right")
-    staying = desired.filter(desired.blocked.isnull()).select("audience", "reach_hash", stays=ibis.literal(True))
-    rows = rows.left_join(staying, ["audience", "reach_hash"]).drop("audience_right", "reach_hash_right")
+    """With, of removals: `at`: what the address begins with that is to be taken out; `lost`: it is not known any more; `shared`: why it would take away
+    somebody else who stays."""
+    now = reach.select("person_id", now=reach.reach_hash.left(KEY))
+    rows = rows.drop("reach_hash").left_join(now, "person_id").drop("person_id_right")
+    told = rows.payload_hash.substr(HASH, KEY).nullif("")
+    rows = rows.mutate(at=ibis.coalesce(rows.was, rows.now), lost=rows.was.isnull() & (told != rows.now).fill_null(False))
+    staying = desired.filter(desired.blocked.isnull()).select("audience", at=desired.reach_hash.left(KEY), stays=ibis.literal(True))
+    staying = staying.semi_join(rows.filter(rows["op"] == "remove"), ["audience", "at"]).distinct()
+    rows = rows.left_join(staying, ["audience", "at"]).drop("audience_right", "at_right")
     return rows.mutate(shared=((rows["op"] == "remove") & rows.stays.fill_null(False)).ifelse(_shared(target), ibis.null("string"))).drop("stays")
+
+
+def _moved(target: Target, rows: ir.Table, former: ir.Table | None) -> ir.Table:
+    """With `was`: what the earlier address begins with, where a person is held under one that is still known; and `moved`: it is to be taken out first."""
+    if former is None:
+        return rows.mutate(was=ibis.null("string"), moved=ibis.literal(False))
+    known = former.select("person_id", was=former.reach_hash.left(KEY)).distinct()
+    rows = rows.mutate(under=ibis.coalesce(rows.held, rows.open_hash).substr(HASH, KEY))
+    rows = rows.left_join(known, [rows.person_id == known.person_id, rows.under == known.was]).drop("person_id_right", "under")
+    elsewhere = rows.was.notnull() & (rows.wanted.substr(HASH, KEY) != rows.was) & (rows.held.left(HASH) != CLEARED)
+    return rows.mutate(moved=ibis.literal(target.on_leave != "nothing") & elsewhere.fill_null(False) & rows.blocked.isnull() & rows.open_op.isnull())
 
 
 def _states(desired: ir.Table, committed: ir.Table, unsettled: ir.Table) -> ir.Table:
@@ -171,20 +198,23 @@ def _states(desired: ir.Table, committed: ir.Table, unsettled: ir.Table) -> ir.T
 
 def _left(target: Target, rows: ir.Table) -> ir.Table:
     """With `cause` of leaving; where leaving means empty fields, those are what is wanted."""
-    rows = rows.mutate(cause=ibis.coalesce(rows.blocked, rows.wanted.isnull().ifelse(LEFT, ibis.null("string"))))
+    null = ibis.null("string")
+    rows = rows.mutate(cause=ibis.cases((rows.moved, MOVED), (rows.blocked.notnull(), rows.blocked), (rows.wanted.isnull(), LEFT), else_=null))
     if target.on_leave != "clear":
         return rows.mutate(cleared=ibis.literal(False))
     cleared = rows.cause.notnull() & ~rows.urgent & rows.held.notnull()
-    return rows.mutate(cleared=cleared, wanted=cleared.ifelse(CLEARED, rows.wanted), blocked=cleared.ifelse(ibis.null("string"), rows.blocked))
+    empty = ibis.literal(CLEARED) + rows.held.substr(HASH, KEY)
+    return rows.mutate(cleared=cleared, wanted=cleared.ifelse(empty, rows.wanted), blocked=cleared.ifelse(null, rows.blocked))
 
 
 def _operations(target: Target, rows: ir.Table, resync: bool) -> ir.Table:
     is_open, sendable = rows.open_op.notnull(), rows.wanted.notnull() & rows.blocked.isnull()
-    again = is_open & sendable.ifelse((rows.open_op != "remove") & (rows.open_hash == rows.wanted), rows.open_op == "remove")
-    changed = (rows.held != rows.wanted) | (ibis.literal(resync) & ~rows.cleared)
+    again = is_open & sendable.ifelse((rows.open_op != "remove") & _same(rows.open_hash, rows.wanted), rows.open_op == "remove")
+    changed = ~_same(rows.held, rows.wanted) | (ibis.literal(resync) & ~rows.cleared)
     stays = ibis.literal(target.on_leave == "nothing") & ~rows.urgent & ~is_open
     op = ibis.cases(
         (again, rows.open_op),
+        (rows.moved & ~rows.cleared, "remove"),
         (sendable & rows.held.isnull(), "add" if target.create else "none"),
         (sendable & is_open, "update"),
         (sendable & changed, "update" if target.update else "none"),
@@ -195,6 +225,11 @@ def _operations(target: Target, rows: ir.Table, resync: bool) -> ir.Table:
         else_="none",
     )
     return rows.mutate(op=op, again=again)
+
+
+def _same(hash: ir.StringValue, other: ir.StringValue) -> ir.BooleanValue:
+    """Whether the same is told, which the address is part of; earlier versions wrote down no more than that."""
+    return hash.left(HASH) == other.left(HASH)
 
 
 def _identified(target: Target, rows: ir.Table) -> ir.Table:

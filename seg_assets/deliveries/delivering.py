@@ -90,7 +90,7 @@ def _outgoing(planning: Planning, planned: ir.Table, now: ir.Table) -> Iterator[
     payload, vault = planning.payload, planning.inputs.vault
     urgent = now.filter(now.urgent)
     for part in (urgent, planned.anti_join(urgent, ["audience", "person_id"])):
-        yield from outgoing(part, acked, payload.table, vault, planning.object.match_key, payload.columns, planning.target.skip)
+        yield from outgoing(part, acked, payload.table, vault, planning.object.match_key, payload.columns, planning.target.skip, planning.former)
 
 
 def _leave(*plans: ir.Table) -> dict[str, str]:

@@ -16,6 +16,7 @@ from connectors.types import ObjectDef, Verdict
 from seg_assets.activation import Audience, Target, plan
 from seg_assets.activation.mapping import Rendered, failing, reads, rendered
 from seg_assets.activation.personalisation import personalised
+from seg_assets.activation.plan import HASH, KEY
 from seg_assets.errors import MappingError, ProjectError, SegError
 from seg_assets.graph import DestinationNode, Graph
 from seg_assets.identity import with_person
@@ -145,8 +146,6 @@ class Planning:
         from seg_assets.activation.ledger import connector_version
 
         hashed = keyed_hash(self.graph.project.pseudonym_key)
-        known = self.people if self.target.match_key == "person_id" else self.inputs.vault
-        key = known[self.target.match_key]
         payload = self.payload.table
         private = [self.payload.columns[name] for name, field in self.node.config.fields.items() if reads(field) & set(self._clear)]
         ledger = self.graph.ledger(self.target.destination, self.target.object)
@@ -160,14 +159,42 @@ class Planning:
             self.audiences,
             memberships=self.inputs.memberships,
             people=payload.mutate(**{c: hashed(payload[c].cast("string")) for c in private}) if private else payload,
-            reach=known.filter(key.notnull()).select("person_id", reach_hash=hashed(key.cast("string"))),
+            reach=self._reach,
             consents=self.inputs.consents,
             committed=committed,
             unsettled=unsettled,
             rejected=ibis.memtable(ledger.rejected(version)),
             added={reason: self._added(limit, everywhere) for reason, (limit, everywhere) in self._limits.items()},
+            former=self.former,
             resync=resync,
         )
+
+    @cached_property
+    def former(self) -> ir.Table | None:
+        """person_id, reach_hash, key: what persons are delivered under that is not their match key any more, from earlier versions of the vault. In clear:
+        never keep it. None: nobody is."""
+        match_key, lake = self.target.match_key, self.graph.lake
+        if match_key == "person_id" or not lake.exists(VAULT.key):
+            return None
+        held = ibis.memtable(self.graph.ledger(self.target.destination, self.target.object).committed())
+        under = held.filter(held.payload_hash.length() > HASH).select("person_id", at=held.payload_hash.substr(HASH, KEY)).distinct()
+        now = self._reach.select("person_id", at=self._reach.reach_hash.left(KEY))
+        missing, parts = under.anti_join(now, ["person_id", "at"]).cache(), list[pa.Table]()
+        for version in reversed(range(lake.commit(VAULT.key).version)):
+            if not missing.count().execute():
+                break
+            rows = _hashed_keys(lake.read(VAULT.key, version=version), match_key, self.graph.project.pseudonym_key)
+            found = rows.mutate(at=rows.reach_hash.left(KEY)).semi_join(missing, ["person_id", "at"]).cache()
+            parts.append(found.select("person_id", "reach_hash", "key").to_pyarrow())
+            missing = missing.anti_join(found, ["person_id", "at"]).cache()
+        rows = pa.concat_tables(parts) if parts else None
+        return ibis.memtable(rows) if rows else None
+
+    @cached_property
+    def _reach(self) -> ir.Table:
+        key = self.target.match_key
+        known = _hashed_keys(self.people if key == "person_id" else self.inputs.vault, key, self.graph.project.pseudonym_key)
+        return known.select("person_id", "reach_hash").cache()
 
     @cached_property
     def segments(self) -> SegmentSet:
@@ -228,6 +255,12 @@ class Planning:
 
     def _place(self):  # type: ignore[no-untyped-def]
         return self.graph.project.place("destinations", self.node.name)
+
+
+def _hashed_keys(rows: ir.Table, match_key: str, secret: bytes) -> ir.Table:
+    """person_id, key, reach_hash of those who have one."""
+    key = rows[match_key].cast("string")
+    return rows.filter(key.notnull()).select("person_id", key=key, reach_hash=keyed_hash(secret)(key))
 
 
 @dataclass(frozen=True)

@@ -28,6 +28,7 @@ from seg_assets.activation.deliver import Delivered, deliver, outgoing
 from seg_assets.activation.ledger import Ledger
 from seg_assets.lake import Engine
 from seg_assets.lake.functions import keyed_hash
+from seg_assets.project.destinations import OnLeave
 from seg_assets.schema.tables import PERSON_CONSENTS, PLAN, VAULT
 
 ENGINE = Engine()
@@ -45,6 +46,7 @@ class World:
         emails: person to address; persons without one are not in the vault.
         tiers: person to the one column that is sent along.
         consents: (person, purpose) that are granted.
+        past: addresses that persons had before and are still known.
     """
 
     members: dict[str, set[int]] = field(default_factory=dict)
@@ -54,6 +56,8 @@ class World:
     needs: dict[str, tuple[str, ...]] = field(default_factory=dict)
     small: set[str] = field(default_factory=set)
     holdout: set[int] = field(default_factory=set)
+    past: dict[int, str] = field(default_factory=dict)
+    on_leave: OnLeave = "remove"
     match_key: str = "email"
     max_remove: float = 0.2
 
@@ -67,7 +71,7 @@ class World:
         operations = table(ledger.operations())
         pairs = [(p, a) for a, members in self.members.items() for p in members]
         found = plan(
-            Target("crm", "members", self.match_key, {"tier": "tier"}, self.max_remove),
+            Target("crm", "members", self.match_key, {"tier": "tier"}, self.max_remove, on_leave=self.on_leave),
             [Audience(a, self.needs.get(a, ()), a in self.small) for a in self.members],
             memberships=table(
                 pa.table(
@@ -89,6 +93,7 @@ class World:
             committed=table(ledger.committed()),
             unsettled=table(ledger.unsettled()),
             rejected=operations.filter(operations.state == "rejected").select("op_id"),
+            former=self.former(),
         )
         assert found.schema() == PLAN.schema
         return table(ENGINE.connection.to_pyarrow(found))
@@ -100,6 +105,11 @@ class World:
 
     def vault(self) -> ibis.Table:
         return table(pa.Table.from_pylist([{"person_id": p, "email": e} for p, e in self.emails.items()], VAULT.schema.to_pyarrow()))
+
+    def former(self) -> ibis.Table | None:
+        rows = [{"person_id": person, "key": email} for person, email in self.past.items()]
+        known = table(pa.Table.from_pylist(rows)) if rows else None
+        return known.mutate(reach_hash=keyed_hash(KEY)(known.key)) if known is not None else None
 
     def _reach(self) -> ibis.Table:
         source = self.people() if self.match_key == "person_id" else self.vault()
@@ -118,7 +128,7 @@ class World:
         planned = self.planned(ledger) if planned is None else planned
         done = table(ledger.operations())
         acked = done.filter(done.state == Verdict.ACKED.value).select("op_id")
-        rows = outgoing(planned, acked, self.people(), self.vault(), self.match_key, {"tier": "tier"})
+        rows = outgoing(planned, acked, self.people(), self.vault(), self.match_key, {"tier": "tier"}, former=self.former())
         return deliver(rows, destination, destination.objects()[0], ledger, context, **given)
 
 
