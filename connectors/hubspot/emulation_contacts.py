@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from connectors.hubspot.emulation import HubSpot
 
 SEARCH_PAGE, PAGE, SEARCH_CEILING = 200, 100, 10_000
+MERGED = "hs_merged_object_ids"
 SHOWN = ("createdate", "email", "firstname", "hs_object_id", "lastmodifieddate", "lastname")
 """Properties in an answer when none are asked for."""
 ALWAYS_SHOWN = ("createdate", "hs_object_id", "lastmodifieddate")
@@ -37,6 +38,7 @@ class Contacts:
                 Endpoint("POST", f"{base}/batch/read", self._batch_read, counted),
                 Endpoint("POST", f"{base}/batch/archive", self._batch_archive, counted),
                 Endpoint("POST", f"{base}/gdpr-delete", self._gdpr_delete, counted),
+                Endpoint("POST", f"{base}/merge", self._merge, counted),
                 Endpoint("POST", f"{base}/search", self._search, (*counted, "search")),
                 Endpoint("GET", base, self._page, counted),
                 Endpoint("GET", f"{base}/{{id}}", self._read, counted),
@@ -220,6 +222,23 @@ class Contacts:
             record.kind, record.changed_at = "archived", call.at
             call.note("archive", f"contact/{record.id}")
         self._store.save(records)
+
+    def _merge(self, call: Call) -> Response:
+        """Two contacts become a new one, which names both; they are gone without being archived."""
+        body = call.object()
+        ids = [body.get("objectIdToMerge"), body.get("primaryObjectId")]
+        found = self._found(call, None, [str(id) for id in ids])
+        if len(found) < 2:
+            raise RefusedError(error(call, 404, "resource not found", "OBJECT_NOT_FOUND"))
+        merged, primary = (found[str(id)] for id in ids)
+        before = ";".join(filter(None, [merged.body.get(MERGED), primary.body.get(MERGED), str(primary.id), str(merged.id)]))
+        record = self._store.make("contact", {**merged.body, **primary.body, MERGED: before}, call.at)
+        for list_id in dict.fromkeys(list_id for lists in self._store.lists_of([merged.id, primary.id]).values() for list_id, _ in lists):
+            self._store.list_add(list_id, [record.id], call.at)
+        self._store.delete([merged, primary])
+        self._store.save([record])
+        call.note("merge", f"contact/{record.id}", ids)
+        return JSONResponse(_shown(record, None))
 
     def _gdpr_delete(self, call: Call) -> Response:
         body = call.object()

@@ -3,6 +3,9 @@
 HubSpot's search ends after 10,000 results and takes one order only. So a pass reads everything that changed between two instants in the order of ids, each
 page as a search of its own ("id greater than the last"), which never goes beyond the first page of results. What changes during a pass is left for the next
 one; what shares the instant a pass ended at is read again, and left out where it was delivered. Search shows changes late, so the latest are left too.
+
+Search does not show who is gone. Deleted contacts are listed by themselves, as long as they can be restored (90 days), and told as rows marked `archived`; of
+merged contacts the one that is left names the others in a property, and each of those is told in the same way.
 """
 
 from __future__ import annotations
@@ -23,6 +26,10 @@ from connectors.types import Config, ConnectorMeta, Context, Landing, Page, PiiC
 CONTACTS = "contacts"
 BOUNDARY = 1_000
 """At most so many contacts of one instant are remembered; where more changed at once, they are delivered again."""
+OWN = {"id": "id", "created_at": "createdAt", "updated_at": "updatedAt"}
+"""Columns that are no properties, and HubSpot's names for them."""
+MERGED = "hs_merged_object_ids"
+"""Property with the ids of contacts that were merged into this one, with semicolons between them."""
 IDENTIFIERS = frozenset({"email", "phone", "mobilephone", "hs_object_id", "user_id"})
 
 
@@ -42,7 +49,7 @@ class HubSpotSource:
     meta: ClassVar[ConnectorMeta] = ConnectorMeta(
         id="hubspot",
         title="HubSpot",
-        description="Contacts with the properties you name, new and changed ones only.",
+        description="Contacts with the properties you name, new, changed, deleted and merged ones only.",
         kinds=("hubspot",),
         api=">=1,<2",
         docs_url="https://developers.hubspot.com/docs/api/crm/search",
@@ -55,17 +62,18 @@ class HubSpotSource:
 
     def streams(self, context: Context) -> Sequence[StreamDef]:
         pii = {name: PiiClass.IDENTIFIER if name in IDENTIFIERS else PiiClass.PERSONAL for name in self._config.properties}
-        about = "Contacts with their properties as HubSpot holds them; a line per change."
-        return [StreamDef(CONTACTS, about, None, self._schema, Landing.APPEND, keys=("id",), cursor="updated_at", pii=pii)]
+        about = "Contacts with their properties as HubSpot holds them; a line per change, deletions and merges too."
+        return [StreamDef(CONTACTS, about, None, self._schema, Landing.APPEND, keys=("id",), cursor="updated_at", deleted="archived", pii=pii)]
 
     def watermark(self, stream: str, context: Context) -> str:
         newest, total = self._newest(context)
         return f"{newest} {total}"
 
     def read(self, stream: str, cursor: Mapping[str, Any] | None, context: Context) -> Iterator[Page]:
-        state = dict(cursor or {"since": 0, "known": []})
+        state = {"since": 0, "known": [], "gone": 0, "told": [], **(cursor or {})}
         if "until" not in state:
             state |= {"until": self._newest(context)[0], "last": 0, "boundary": []}
+            state |= {"settled": self._settled(context), "listed": None, "newest_gone": state["gone"], "late": []}
         while found := self._changed(state, context):
             if int(found[-1]["id"]) <= state["last"]:
                 raise SourceError("HubSpot leads in a circle: it names contacts again that came before", hint="nothing after them was read")
@@ -73,9 +81,10 @@ class HubSpotSource:
             ended = [one["id"] for one in found if _changed_at(one) == state["until"]]
             state |= {"last": int(found[-1]["id"]), "boundary": (state["boundary"] + ended)[: BOUNDARY + 1]}
             if new:
-                yield Page(f"{state['until']}-{state['last']}", self._table(new), cursor=dict(state))
+                yield Page(f"{state['until']}-{state['last']}", self._table([*new, *_merged(new)]), cursor=dict(state))
+        yield from self._deleted(state, context)
         if _next(state) != cursor:
-            yield Page(f"{state['until']}-end", cursor=_next(state))
+            yield Page(f"{state['until']}-{state['newest_gone']}-end", cursor=_next(state))
 
     @cached_property
     def _api(self) -> Api:
@@ -83,13 +92,27 @@ class HubSpotSource:
 
     @cached_property
     def _schema(self) -> pa.Schema:
-        names = ("id", "created_at", "updated_at", *self._config.properties)
+        names = (*OWN, "archived", *self._config.properties)
         return pa.schema([(name, pa.string()) for name in dict.fromkeys(names)])
+
+    def _settled(self, context: Context) -> int:
+        return round((context.as_of.timestamp() - self._config.settle) * 1000)
+
+    def _deleted(self, state: dict[str, Any], context: Context) -> Iterator[Page]:
+        """Contacts deleted since the last pass, from where the listing stands. What is not settled is told too, and remembered by its ids."""
+        for found, reply in self._api.pages("archived", context, query={"after": state["listed"]}):
+            times = {one["id"]: _millis(one["archivedAt"]) for one in found}
+            new = [one for one in found if times[one["id"]] > state["gone"] and one["id"] not in state["told"]]
+            late = [id for id, at in times.items() if at > state["settled"]]
+            newest = max([state["newest_gone"], *(at for at in times.values() if at <= state["settled"])])
+            state |= {"newest_gone": newest, "late": state["late"] + late, "listed": reply.json.get("paging", {}).get("next", {}).get("after")}
+            if new:
+                gone = [{**one, "updatedAt": one["archivedAt"], "properties": {}} for one in new]
+                yield Page(f"{state['until']}-gone-{gone[-1]['id']}", self._table(gone), cursor=dict(state))
 
     def _newest(self, context: Context) -> tuple[int, int]:
         """Milliseconds of the latest change that has settled, and how many contacts were changed until then."""
-        settled = round((context.as_of.timestamp() - self._config.settle) * 1000)
-        filters = [{"propertyName": "lastmodifieddate", "operator": "LTE", "value": str(settled)}]
+        filters = [{"propertyName": "lastmodifieddate", "operator": "LTE", "value": str(self._settled(context))}]
         reply = self._search([{"filters": filters}], ["-lastmodifieddate"], ["lastmodifieddate"], 1, context)
         return _changed_at(reply["results"][0]) if reply["results"] else 0, int(reply["total"])
 
@@ -100,7 +123,7 @@ class HubSpotSource:
             {"propertyName": "hs_object_id", "operator": "GT", "value": str(state["last"])},
         ]
         reply = self._search(
-            [{"filters": filters}], ["hs_object_id"], [*self._config.properties, "lastmodifieddate"], self._config.page_size, context
+            [{"filters": filters}], ["hs_object_id"], [*self._config.properties, MERGED, "lastmodifieddate"], self._config.page_size, context
         )
         return sorted(reply["results"], key=lambda one: int(one["id"]))
 
@@ -109,20 +132,33 @@ class HubSpotSource:
         return self._api.read("search", context, json=body).json
 
     def _table(self, contacts: Sequence[Mapping[str, Any]]) -> pa.Table:
-        own = {"id": "id", "created_at": "createdAt", "updated_at": "updatedAt"}
-        columns = [
-            pa.array([one[own[name]] if name in own else one["properties"].get(name) for one in contacts], pa.string()) for name in self._schema.names
+        rows = [
+            {name: one.get(key) for name, key in OWN.items()} | one["properties"] | {"archived": str(one["archived"]).lower()} for one in contacts
         ]
+        columns = [pa.array([row.get(name) for row in rows], pa.string()) for name in self._schema.names]
         return pa.Table.from_arrays(columns, schema=self._schema)
 
 
+def _merged(contacts: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Contacts that are gone because they were merged into these."""
+    return [
+        {"id": id, "updatedAt": one["updatedAt"], "archived": True, "properties": {}}
+        for one in contacts
+        for id in (one["properties"].get(MERGED) or "").split(";")
+        if id and id != one["id"]
+    ]
+
+
 def _changed_at(contact: Mapping[str, Any]) -> int:
-    at = datetime.fromisoformat(contact["updatedAt"])
-    return round(at.timestamp() * 1000)
+    return _millis(contact["updatedAt"])
+
+
+def _millis(text: str) -> int:
+    return round(datetime.fromisoformat(text).timestamp() * 1000)
 
 
 def _next(state: Mapping[str, Any]) -> dict[str, Any]:
     """The cursor of the pass that follows."""
     same = state["known"] if state["since"] == state["until"] else []
     known = [*same, *(id for id in state["boundary"] if id not in set(same))]
-    return {"since": state["until"], "known": known if len(known) <= BOUNDARY else []}
+    return {"since": state["until"], "known": known if len(known) <= BOUNDARY else [], "gone": state["newest_gone"], "told": state["late"]}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any, ClassVar
 
@@ -293,6 +294,50 @@ class DestinationContract(Contract):
             assert outcomes == {adds[0].key: Outcome(Verdict.ACKED)}
         assert set(self.held(world.vendor, self.audience)) == {adds[1].key, adds[2].key}
 
+    def test_archived_persons_are_gone_and_may_come_back(self, world: World) -> None:
+        self._needs(Capability.ARCHIVE)
+        adds = self._adds(world, 3)
+        self._deliver(world, adds)
+        unknown = self.key(99, self._target(world).match_key)
+        for _ in range(2):
+            outcomes = world.make().archive(self._target(world).name, [adds[0].key, unknown], world.context)
+            assert outcomes == {adds[0].key: Outcome(Verdict.ACKED), unknown: Outcome(Verdict.ACKED)}
+        assert set(self.held(world.vendor, self.audience)) == {adds[1].key, adds[2].key}
+        assert self._verdicts(world, self._adds(world, 1, run="2")) == {Verdict.ACKED}
+        assert set(self.held(world.vendor, self.audience)) == {one.key for one in adds}
+
+    def test_a_job_runs_once_and_tells_what_became_of_each_operation(self, world: World) -> None:
+        self._needs(Capability.BULK)
+        adds, target = self._adds(world, 7), self._target(world)
+        self.refuse(world.vendor, adds[3].key)
+        reference = world.make().submit(target.name, "job-1", adds, world.context)
+        assert reference
+        assert world.make().submit(target.name, "job-1", adds, world.context) == reference, "the same name was handed in twice"
+        outcomes = self._polled(world, reference)
+        rejected = {op_id for op_id, one in outcomes.items() if one.verdict is Verdict.REJECTED}
+        assert {op_id for op_id, one in outcomes.items() if one.verdict is Verdict.ACKED} | rejected == {one.op_id for one in adds}
+        assert rejected == {adds[3].op_id}
+        assert set(self.held(world.vendor, self.audience)) == {one.key for one in adds} - {adds[3].key}
+
+    def test_a_job_is_known_by_its_name_after_a_crash(self, world: World) -> None:
+        self._needs(Capability.BULK)
+        target = self._target(world)
+        reference = world.make().submit(target.name, "job-1", self._adds(world, 2), world.context)
+        assert world.make().submit(target.name, "job-1", [], world.context) == reference
+        assert world.make().submit(target.name, "job-2", [], world.context) == "", "an empty batch only asks"
+
+    def test_batches_under_way_at_once_do_not_disturb_each_other(self, world: World) -> None:
+        target, destination = self._target(world), world.make()
+        if target.concurrency < 2:
+            pytest.skip("takes one batch at a time")
+        adds = self._adds(world, 3 * target.concurrency)
+        batches = [adds[n :: target.concurrency] for n in range(target.concurrency)]
+        with ThreadPoolExecutor(target.concurrency) as pool:
+            answers = list(pool.map(lambda batch: destination.deliver(target.name, batch, world.context), batches))
+        assert [set(answer) for answer in answers] == [{one.op_id for one in batch} for batch in batches]
+        assert {one.verdict for answer in answers for one in answer.values()} == {Verdict.ACKED}
+        assert set(self.held(world.vendor, self.audience)) == {one.key for one in adds}
+
     # Privacy
 
     def test_neither_secrets_nor_persons_are_said_or_kept(self, world: World) -> None:
@@ -309,6 +354,15 @@ class DestinationContract(Contract):
             except ConnectorError as error:
                 texts += said(error)
         assert not spilled(world, *texts, repr(destination), str(destination))
+
+    def _polled(self, world: World, reference: str) -> Mapping[str, Outcome]:
+        """A job's outcomes, as the graph asks for them."""
+        for _ in range(_PATIENCE):
+            outcomes = world.make().poll(self._target(world).name, reference, world.context)
+            if outcomes is not None:
+                return outcomes
+            world.clock.sleep(30)
+        raise AssertionError(f"the job is not done after {_PATIENCE} times asking")
 
     def _hardly(self, world: World, operations: Sequence[Operation], destination: Any = None) -> set[Verdict]:
         """Verdicts where delivering may also fail as a whole, which means that nothing was sent."""

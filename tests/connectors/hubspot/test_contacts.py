@@ -1,12 +1,13 @@
 """Contacts from HubSpot, where the contract of sources does not reach."""
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
+import httpx
 import pytest
 
 from connectors.testkit import StillClock
-from tests.connectors.hubspot.stand import AT
+from tests.connectors.hubspot.stand import AT, KEY
 
 
 def rows(pages):
@@ -62,6 +63,74 @@ def test_what_has_not_settled_is_left_for_later(stand, source, context):
 
 def test_an_account_without_contacts_delivers_nothing(source, context):
     assert rows(source().read("contacts", None, context)) == []
+
+
+def archive(stand, *emails, at):
+    """Puts contacts away at an instant, as the endpoint would."""
+    store = stand.emulation.store
+    records = [found[0] for found in store.find("contact", "email", emails).values()]
+    store.delete(records)
+    for record in records:
+        record.kind, record.changed_at = "archived", at
+    store.save(records)
+
+
+def told(pages):
+    return [(row["id"], row["archived"]) for row in rows(pages)]
+
+
+def test_deleted_contacts_are_told_once_and_without_their_properties(stand, source, context):
+    ann, bob = stand.add("ann@example.com", "bob@example.com", city="Graz")
+    first = list(source().read("contacts", None, context))
+    before = source().watermark("contacts", context)
+    archive(stand, "bob@example.com", at=AT + 5)
+    assert source().watermark("contacts", context) != before
+    second = list(source().read("contacts", first[-1].cursor, context))
+    assert told(first) == [(str(ann), "false"), (str(bob), "false")]
+    assert rows(second) == [dict.fromkeys(rows(first)[0]) | {"id": str(bob), "created_at": rows(first)[1]["created_at"]} | GONE]
+    assert list(source().read("contacts", second[-1].cursor, context)) == []
+
+
+GONE = {"updated_at": "2025-12-29T09:20:00.005Z", "archived": "true"}
+
+
+def test_deletions_that_have_not_settled_are_told_once_too(stand, source, context):
+    ann, bob, _ = stand.add("ann@example.com", "bob@example.com", "cem@example.com")
+    pages = list(source().read("contacts", None, context))
+    now = round(context.as_of.timestamp() * 1000)
+    archive(stand, "bob@example.com", at=now - 1_000)
+    pages += source().read("contacts", pages[-1].cursor, context)
+    archive(stand, "ann@example.com", at=now - 2_000)  # the vendor's clock is behind ours
+    later = replace(context, as_of=context.as_of + timedelta(seconds=300))
+    for _ in range(2):
+        pages += source().read("contacts", pages[-1].cursor, later)
+    assert [id for id, archived in told(pages) if archived == "true"] == [str(bob), str(ann)]
+
+
+def test_more_deletions_than_a_page_are_told_once_wherever_reading_goes_on(stand, source, context):
+    emails = [f"p{n}@example.com" for n in range(230)]
+    ids = stand.add(*emails)
+    archive(stand, *emails, at=AT + 1)
+    pages = list(source().read("contacts", None, context))
+    assert sorted(id for id, _ in told(pages)) == sorted(map(str, ids))
+    on = list(source().read("contacts", pages[0].cursor, context))
+    assert told([pages[0], *on]) == told(pages)
+
+
+def test_merged_contacts_are_gone_and_the_one_that_is_left_is_told(stand, source, context):
+    ann, bob = stand.add("ann@example.com", "bob@example.com", city="Graz")
+    first = list(source().read("contacts", None, context))
+    body = {"primaryObjectId": str(ann), "objectIdToMerge": str(bob)}
+    answer = httpx.post(f"{stand.url}/crm/v3/objects/contacts/merge", json=body, headers={"Authorization": f"Bearer {KEY['access_token']}"})
+    left = answer.json()["id"]
+    later = replace(context, as_of=datetime.fromtimestamp(context.clock.now() + 3600, UTC))
+    second = list(source().read("contacts", first[-1].cursor, later))
+    assert [(row["id"], row["email"], row["archived"]) for row in rows(second)] == [
+        (left, "ann@example.com", "false"),
+        (str(ann), None, "true"),
+        (str(bob), None, "true"),
+    ]
+    assert list(source().read("contacts", second[-1].cursor, later)) == []
 
 
 @pytest.mark.parametrize("version", ["v3", "2025-09", "2026-03", "2026-09"])

@@ -3,6 +3,7 @@
 import inspect
 import json
 import logging
+import threading
 from dataclasses import replace
 from datetime import date
 from decimal import Decimal
@@ -325,6 +326,65 @@ class SeesEverybody(AcmeDestination):
 class ForgetsNobody(AcmeDestination):
     def erase(self, object, keys, context):
         return dict.fromkeys(keys, ACKED)
+
+
+@breaks(Destination, "test_archived_persons_are_gone_and_may_come_back")
+class ArchivesNobody(AcmeDestination):
+    def archive(self, object, keys, context):
+        return dict.fromkeys(keys, ACKED)
+
+
+@breaks(Destination, "test_archived_persons_are_gone_and_may_come_back")
+class ArchivesForGood(AcmeDestination):
+    gone = frozenset()
+
+    def archive(self, object, keys, context):
+        ArchivesForGood.gone = self.gone | set(keys)
+        return super().archive(object, keys, context)
+
+    def deliver(self, object, batch, context):
+        refused = {one.op_id: Outcome(Verdict.REJECTED, "archived") for one in batch if one.key in self.gone}
+        return {**super().deliver(object, [one for one in batch if one.key not in self.gone], context), **refused}
+
+
+@breaks(Destination, "test_a_job_runs_once_and_tells_what_became_of_each_operation")
+class HandsInAnew(AcmeDestination):
+    handed_in = 0
+
+    def submit(self, object, job, batch, context):
+        HandsInAnew.handed_in += 1
+        return super().submit(object, f"{job}-{self.handed_in}", batch, context)
+
+
+@breaks(Destination, "test_a_job_runs_once_and_tells_what_became_of_each_operation")
+class TakesJobsForDone(AcmeDestination):
+    def poll(self, object, reference, context):
+        outcomes = super().poll(object, reference, context)
+        return outcomes and dict.fromkeys(outcomes, ACKED)
+
+
+@breaks(Destination, "test_a_job_is_known_by_its_name_after_a_crash")
+class ForgetsItsJobs(AcmeDestination):
+    def submit(self, object, job, batch, context):
+        return super().submit(object, job, batch, context) if batch else ""
+
+
+@breaks(Destination, "test_a_job_is_known_by_its_name_after_a_crash")
+class KnowsEveryJob(AcmeDestination):
+    def submit(self, object, job, batch, context):
+        return super().submit(object, job, batch, context) or job
+
+
+@breaks(Destination, "test_batches_under_way_at_once_do_not_disturb_each_other")
+class SharesItsBatch(AcmeDestination):
+    def __init__(self, config):
+        super().__init__(config)
+        self.both = threading.Barrier(2)
+
+    def deliver(self, object, batch, context):
+        self.batch = batch
+        self.both.wait(10)
+        return super().deliver(object, self.batch, context)
 
 
 @breaks(Destination, "test_neither_secrets_nor_persons_are_said_or_kept")

@@ -70,6 +70,9 @@ SPEC = {
         "lists": {"method": "POST", "path": "/lists", "idempotency": "A"},
         "read": {"method": "POST", "path": "/read", "idempotency": "A", "success_when": {"json": {"$.members": {"present": True}}}},
         "erase": {"method": "POST", "path": "/erase", "idempotency": "A", "success_when": {"json": {"$.erased": {"present": True}}}},
+        "archive": {"method": "POST", "path": "/archive", "idempotency": "A", "success_when": {"json": {"$.erased": {"present": True}}}},
+        "jobs": {"method": "POST", "path": "/jobs", "idempotency": "A", "success_when": {"json": {"$.id": {"present": True}}}},
+        "job": {"path": "/job", "success_when": {"json": {"$.done": {"present": True}}}},
         "contacts": {
             "path": "/contacts",
             "success_when": {"json": {"$.rows": {"present": True}}},
@@ -110,10 +113,10 @@ class _Connector:
 
 
 class AcmeDestination(_Connector):
-    meta: ClassVar[ConnectorMeta] = meta(capabilities=frozenset({Capability.CONTAINERS, Capability.READ_BACK, Capability.ERASE}))
+    meta: ClassVar[ConnectorMeta] = meta(capabilities=frozenset(Capability))
 
     def objects(self) -> Sequence[ObjectDef]:
-        return [ObjectDef("members", "email", 20, max_bytes=MAX_BYTES)]
+        return [ObjectDef("members", "email", 20, max_bytes=MAX_BYTES, concurrency=2, max_job=1_000)]
 
     def deliver(self, object: str, batch: Sequence[Operation], context: Context) -> Mapping[str, Outcome]:
         outcomes: dict[str, Outcome] = {}
@@ -140,6 +143,21 @@ class AcmeDestination(_Connector):
 
     def erase(self, object: str, keys: Sequence[str], context: Context) -> Mapping[str, Outcome]:
         return {key: as_outcome(self.api.call("erase", context, json={"email": key})) for key in keys}
+
+    def archive(self, object: str, keys: Sequence[str], context: Context) -> Mapping[str, Outcome]:
+        return {key: as_outcome(self.api.call("archive", context, json={"email": key})) for key in keys}
+
+    def submit(self, object: str, job: str, batch: Sequence[Operation], context: Context) -> str:
+        audiences = dict.fromkeys(one.audience for one in batch)
+        batches = [{"list": name, "inputs": [json.loads(self.row(one).text) for one in batch if one.audience == name]} for name in audiences]
+        return self.api.read("jobs", context, json={"name": job, "batches": batches}).json["id"]
+
+    def poll(self, object: str, reference: str, context: Context) -> Mapping[str, Outcome] | None:
+        told = self.api.read("job", context, query={"id": reference}).json
+        if not told["done"]:
+            return None
+        refused = {one["id"]: Outcome(Verdict.REJECTED, one["code"]) for one in told["errors"]}
+        return {one["id"]: ACKED for one in told["results"]} | refused
 
 
 class AcmeSource(_Connector):

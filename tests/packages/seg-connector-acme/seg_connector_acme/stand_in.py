@@ -31,6 +31,8 @@ class Acme:
             {"seq": n, "email": f"canary-{n % 4}@example.org", "purpose": ("ads", "mail")[n % 2], "choice": ("yes", "no")[n % 3 == 0]}
             for n in range(8)
         ]
+        self.jobs: dict[str, list[dict[str, Any]]] = {}
+        self.asked_for = 0
         self.tokens = 0
         self.url: str | None = None
 
@@ -44,6 +46,9 @@ class Acme:
             "/lists": self._lists,
             "/read": self._read,
             "/erase": self._erase,
+            "/archive": self._erase,
+            "/jobs": self._jobs,
+            "/job": self._job,
             "/contacts": self._contacts,
             "/enrich": self._enrich,
             "/decide": self._decide,
@@ -91,6 +96,20 @@ class Acme:
         for held in self.lists.values():
             held.pop(body["email"], None)
         return {"erased": body["email"]}
+
+    def _jobs(self, body: Any) -> Any:
+        """The job of a name; a second one of that name is the first."""
+        if body["batches"]:
+            self.jobs.setdefault(body["name"], body["batches"])
+        return {"id": body["name"] if body["name"] in self.jobs else ""}
+
+    def _job(self, query: Any) -> Any:
+        """Done when asked for again."""
+        self.asked_for += 1
+        if self.asked_for < 2:
+            return {"done": False}
+        answers = [self._members(batch) for batch in self.jobs[query["id"]]]
+        return {"done": True, "results": [one for a in answers for one in a["results"]], "errors": [one for a in answers for one in a["errors"]]}
 
     def _contacts(self, query: Any) -> Any:
         """By (changed, id), after a pair of them."""
