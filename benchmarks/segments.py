@@ -20,6 +20,7 @@ from typing import Any
 
 import ibis
 
+from seg_assets.lake import Engine
 from seg_assets.project.load import demo_path
 from seg_assets.segments import default_catalog, evaluate, parse_segments, read_segments, verdicts
 from seg_assets.segments.evaluate import passes
@@ -36,7 +37,7 @@ TYPES = (
 
 def shop(events: int, persons: int, threads: int) -> ibis.BaseBackend:
     """A DuckDB with tables persons, events, consents. Attributes and events are uniform; no claim hangs on their shape."""
-    connection = ibis.duckdb.connect(threads=threads)
+    connection = Engine(threads=threads, memory="8GB").connection
     catalog = default_catalog()
     columns = {
         "age": "18 + hash(i, 1) % 60", "area": "['urban', 'suburban', 'rural'][(1 + hash(i, 2) % 3)::bigint]", "country": "'DE'",

@@ -54,9 +54,14 @@ class Engine:
 
     @cached_property
     def connection(self) -> ibis.BaseBackend:
-        """The Ibis backend, opened on first use; engines with equal settings share it. In-memory tables made anywhere are computed by it."""
+        """The Ibis backend, opened on first use; engines with equal settings share it. In-memory tables made anywhere are computed by it.
+
+        Selections stay apart in its queries: Ibis would put each into the next, which costs it a fifth more time, and every column computed in one would be
+        computed again wherever the next mentions it.
+        """
         connection = _connection(tuple(self._settings.items()))
         ibis.set_backend(connection)
+        ibis.options.sql.fuse_selects = False
         return connection
 
     def read_files(self, files: Sequence[str], schema: ibis.Schema, *, partitions: Sequence[str] = (), row_number: str | None = None) -> ir.Table:
@@ -116,19 +121,6 @@ class Engine:
         )
         rows = cursor.fetchall()
         return [WrittenFile(Path(row[0]), int(row[1]), int(row[2]), dict(row[5] or {})) for row in rows if int(row[1])]
-
-
-def staged(expr: ir.Table) -> ir.Table:
-    """The expression, computed now and kept until the result is forgotten; what does not fit in memory is spilled.
-
-    Selections stay apart: Ibis would put each into the next, and every column computed in one would be computed again wherever the next mentions it.
-    """
-    fuse = ibis.options.sql.fuse_selects
-    ibis.options.sql.fuse_selects = False
-    try:
-        return expr.cache()
-    finally:
-        ibis.options.sql.fuse_selects = fuse
 
 
 @cache

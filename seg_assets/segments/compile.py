@@ -170,17 +170,30 @@ class Facts:
         table = scene.people.select("person_id", *frames, *(n for n in self.attributes if n in scene.people.columns))
         columns = {atom: name for atom, name in self.names.items() if not isinstance(atom.leaf, Attribute)}
         by_type: dict[str, list[Atom]] = {}
+        parts: list[ir.Table] = []
         for atom, name in columns.items():
             leaf = atom.leaf
             if isinstance(leaf, Did):
                 by_type.setdefault(leaf.event, []).append(atom)
             else:
-                table = left_joined(table, self._column(atom, name))
-        for event, atoms in by_type.items():
-            table = left_joined(table, self._events(event, atoms))
+                parts.append(self._column(atom, name))
+        table = left_joined(table, *parts, *(self._events(event, atoms) for event, atoms in by_type.items()))
         nothing = {name: 0 if isinstance(atom.leaf, Did) else False for atom, name in columns.items() if not isinstance(atom.leaf, Consent)}
         nothing |= {f"{name}_{rank}": -FOREVER for name, ranks in self.kinds.values() for rank in ranks}
         return table.mutate(**{name: table[name].fill_null(value) for name, value in nothing.items() if name in table.columns})
+
+    def columns(self, rule: Rule) -> list[str]:
+        """Those of `table` that a rule's verdict is read from."""
+        found = {c: None for c in self.scene.people.columns if c.startswith("frame_")}
+        for atom in rule.atoms:
+            kind = self._kind(atom) if isinstance(atom.leaf, Did) else None
+            if isinstance(atom.leaf, Attribute):
+                found[atom.leaf.name] = None
+            elif kind:
+                found |= {f"{self.kinds[kind][0]}_{rank}": None for rank in _ranks(atom.leaf)}
+            else:
+                found[self.names[atom]] = None
+        return list(found)
 
     @cached_property
     def kinds(self) -> dict[Kind, tuple[str, list[int]]]:

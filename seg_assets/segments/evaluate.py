@@ -88,7 +88,7 @@ def evaluate(
         run = _Run(
             segments,
             _settled(persons, work),
-            _settled(events, work),
+            events,
             consents,
             as_of.astimezone(dt.UTC),
             _previous(previous, work),

@@ -145,24 +145,23 @@ def with_evidence(facts: Facts, rule: Rule, rows: ir.Table, found: Mapping[Atom,
     Returns:
         `rows` with `a_met` per atom and the evidence's columns, defaults filled in; and the timeline of every atom.
     """
-    met = {f"{facts.names[atom]}_met": facts.truth(rows, atom) for atom in rule.atoms}
-    table, timelines = rows.mutate(**met), {}
+    table = left_joined(rows, *(found[atom] for atom in rule.atoms if atom in found))
+    columns: dict[str, Anything] = {}
+    timelines: dict[Atom, Timeline] = {}
     for atom in rule.atoms:
         name = facts.names[atom]
-        if atom in found:
-            table = left_joined(table, found[atom])
-        if isinstance(atom.leaf, Consent):
-            table = table.mutate(**{f"{name}_lo": ibis.literal(-FOREVER, "int64"), f"{name}_hi": table[name].fill_null(-FOREVER)})
+        columns[f"{name}_met"] = facts.truth(table, atom)
         if isinstance(atom.leaf, Attribute):
             timelines[atom] = Fixed(f"{name}_met")
         elif has_interval(facts.scene, atom):
             always = isinstance(atom.leaf, Did) and not atom.leaf.count.low
-            lo, hi = table[f"{name}_lo"].fill_null(-FOREVER), table[f"{name}_hi"].fill_null(FOREVER if always else -FOREVER)
-            table = table.mutate(**{f"{name}_lo": lo, f"{name}_hi": hi})
+            consent = isinstance(atom.leaf, Consent)
+            columns[f"{name}_lo"] = ibis.literal(-FOREVER, "int64") if consent else table[f"{name}_lo"].fill_null(-FOREVER)
+            columns[f"{name}_hi"] = table[name if consent else f"{name}_hi"].fill_null(FOREVER if always else -FOREVER)
             timelines[atom] = Interval(f"{name}_lo", f"{name}_hi")
         else:
             timelines[atom] = Flips(f"{name}_met", f"{name}_flips")
-    return table, timelines
+    return table.mutate(**columns), timelines
 
 
 def reasons(facts: Facts, rule: Rule, table: ir.Table) -> ir.StringValue:

@@ -40,7 +40,8 @@ def judge(facts: Facts, table: ir.Table, concerned: Mapping[str, ir.Table], work
     judged = {}
     for name, persons in concerned.items():
         rule = facts.rules[name]
-        rows, timelines = with_evidence(facts, rule, table.inner_join(persons, "person_id"), found)
+        known = table.select("person_id", *facts.columns(rule)).inner_join(persons, "person_id")
+        rows, timelines = with_evidence(facts, rule, known, found)
         rows = with_valid_until(rows, rule, timelines, facts.scene.now)
         judged[name] = work.keep(rows.select(*persons.columns, "valid_until", reasons=reasons(facts, rule, rows)))
     return judged

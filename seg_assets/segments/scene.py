@@ -69,9 +69,12 @@ def _balanced(parts: list[ir.BooleanValue], join: Any, empty: bool) -> ir.Boolea
     return parts[0] if parts else ibis.literal(empty)
 
 
-def left_joined(left: ir.Table, right: ir.Table) -> ir.Table:
-    """`left` with the columns of `right`, which has at most one row per person."""
-    return left.left_join(right, "person_id").drop("person_id_right")
+def left_joined(left: ir.Table, *rights: ir.Table) -> ir.Table:
+    """`left` with the columns of others, which have at most one row per person. One selection for all: Ibis compiles that much faster than one each."""
+    joined = left
+    for i, right in enumerate(rights):
+        joined = joined.left_join(right, "person_id", rname=f"{{name}}_{i}")
+    return joined.select(*left.columns, *(c for right in rights for c in right.columns if c != "person_id"))
 
 
 @dataclass(frozen=True)
@@ -238,10 +241,10 @@ def build_scene(
         cuts: data-driven bounds to resolve from `people`.
         shares: derived attributes to compute from events where `people` has no column of that name.
         given: bounds that are known already and not resolved again.
-        keep: computes the events that can matter, once; by default they stay an expression.
+        keep: computes what is read again and again, the events that can matter above all; by default it stays an expression.
     """
     scene = Scene(people, stream, consents, as_of, catalog, {}, given or {})
-    scene = _with_frames(_with_shares(scene, shares), calendars)
+    scene = _with_frames(_with_shares(scene, shares, keep), calendars)
     scene = replace(scene, stream=keep(_looked_at(scene, clauses)))
     resolved = {key: (given or {}).get(key) if key in (given or {}) else _rank(scene, *key) for key in sorted(set(cuts), key=repr)}
     return replace(scene, cuts=resolved)
@@ -265,14 +268,14 @@ def _looked_at(scene: Scene, clauses: Iterable[tuple[str | None, Did | Then]]) -
     return rows.filter(rows.t >= rows.event_type.cases(*oldest.items(), else_=-FOREVER)) if oldest else rows
 
 
-def _with_shares(scene: Scene, names: Iterable[str]) -> Scene:
+def _with_shares(scene: Scene, names: Iterable[str], keep: Keep) -> Scene:
     """The share of a person's events that have a property's value, among those that have the property; null without any."""
     missing = [scene.catalog.attributes[n] for n in sorted(set(names)) if n not in scene.people.columns]
     if not missing:
         return scene
     stream = scene.stream.filter(scene.stream.event_time <= ibis.literal(scene.as_of, type='timestamp("UTC")'))
     found = {f.name: (stream[f.share[0]] == f.share[1]).sum() / stream[f.share[0]].count().nullif(0) for f in missing if f.share}
-    return replace(scene, people=left_joined(scene.people, stream.group_by("person_id").agg(**found)))
+    return replace(scene, people=keep(left_joined(scene.people, stream.group_by("person_id").agg(**found))))
 
 
 def _with_frames(scene: Scene, calendars: Iterable[tuple[str | None, Bounded]]) -> Scene:

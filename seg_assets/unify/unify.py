@@ -10,7 +10,6 @@ import ibis
 import ibis.expr.types as ir
 import pyarrow as pa
 
-from seg_assets.lake.engine import staged
 from seg_assets.lake.landing import ROW, SLICE
 from seg_assets.schema.tables import QUARANTINE
 from seg_assets.schema.taxonomy import Taxonomy
@@ -55,7 +54,7 @@ def unify(streams: Streams, table: Table, taxonomy: Taxonomy, conventions: Conve
         rows, problems = typed(mapped(raw, mapping, table), mapping, table, taxonomy, conventions, first=len(meanings))
         parts.append(rows.select(*table.schema.names, SLICE, ROW, PROBLEMS, LOST))
         meanings += problems
-    rows = staged(reduce(ibis.union, parts))
+    rows = reduce(ibis.union, parts).cache()
     usable = rows.filter(~rows[LOST])
     return Unified(_without_losers(usable, table).select(*table.schema.names), _problem_rows(rows, meanings))
 

@@ -137,10 +137,10 @@ def test_an_impossible_birth_date_leaves_the_stated_age() -> None:
 
 
 def test_custom_attributes_come_typed_from_the_json_of_contacts() -> None:
-    document = {"tier": "gold", "points": 7, "credit": 12.5, "vip": True, "met_on": "2024-02-29", "unheard_of": 1}
+    document = {"tier": "gold", "points": 7, "credit": 12.5, "vip": True, "met_on": "2024-02-29", "timezone": "Europe/Vienna", "unheard_of": 1}
     row = profile({"attributes": json.dumps(document)})
     assert {name: row[name] for name in OWN.custom_attributes} == {
-        "tier": "gold", "points": 7, "credit": Decimal("12.50"), "vip": True, "met_on": date(2024, 2, 29),
+        "tier": "gold", "points": 7, "credit": Decimal("12.50"), "vip": True, "met_on": date(2024, 2, 29), "timezone": "Europe/Vienna",
     }  # fmt: skip
 
 

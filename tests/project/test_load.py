@@ -105,7 +105,7 @@ enums: {tier: {plus: [premium]}}
     )
     assert "store_visited" in project.taxonomy.events
     assert "order_completed" in project.taxonomy.events
-    assert set(project.taxonomy.custom_attributes) == {"tier"}
+    assert set(project.taxonomy.custom_attributes) == {"tier", "timezone"}
 
 
 def test_empty_taxonomy_file_adds_nothing(folder: Write) -> None:
