@@ -37,18 +37,28 @@ from seg_assets.activation.ledger import Ledger, connector_version
 from seg_assets.activation.statements import COLUMNS
 
 AS_OF = datetime(2026, 7, 1, tzinfo=UTC)
+PIECE = 122_880
+"""Rows of a row group."""
 
 
 def members(count: int, versions: Sequence[int] | None = None) -> dict[str, pa.Table]:
-    """Memberships of one audience, and what is known of its members."""
-    ids = pa.array(range(1, count + 1), pa.int64())
-    tiers = [f"tier {v}" for v in versions] if versions else [f"tier {i % 5}" for i in range(count)]
+    """Memberships of one audience, and what is known of its members; in pieces, as the lake reads them."""
+    pieces = [_members(range(start, min(start + PIECE, count + 1)), versions) for start in range(1, count + 1, PIECE)]
+    return {name: pa.concat_tables([piece[name] for piece in pieces]) for name in pieces[0]}
+
+
+def _members(persons: range, versions: Sequence[int] | None) -> dict[str, pa.Table]:
+    ids = pa.array(persons, pa.int64())
+    tiers = [f"tier {versions[i - 1] if versions else i % 5}" for i in persons]
     return {
-        "memberships": pa.table({"person_id": ids, "segment": pa.array(["vip"] * count)}),
+        "memberships": pa.table({"person_id": ids, "segment": pa.array(["vip"] * len(persons))}),
         "people": pa.table({"person_id": ids, "tier": pa.array(tiers)}),
-        "reach": pa.table({"person_id": ids, "reach_hash": pa.array([hashlib.md5(str(i).encode()).hexdigest() for i in range(count)])}),
-        "vault": pa.table({"person_id": ids, "email": pa.array([f"p{i}@example.org" for i in range(1, count + 1)])}),
+        "reach": pa.table({"person_id": ids, "reach_hash": pa.array([hashlib.md5(str(i).encode()).hexdigest() for i in persons])}),
     }
+
+
+def vault(count: int) -> pa.Table:
+    return pa.table({"person_id": range(1, count + 1), "email": [f"p{i}@example.org" for i in range(1, count + 1)]})
 
 
 def planned(known: Mapping[str, pa.Table], ledger: Ledger, version: str = "") -> Any:
@@ -66,7 +76,7 @@ def planned(known: Mapping[str, pa.Table], ledger: Ledger, version: str = "") ->
         consents=table(PERSON_CONSENTS.schema.to_pyarrow().empty_table()), committed=table(ledger.committed()), unsettled=table(ledger.unsettled()),
         rejected=table(ledger.rejected(version)),
     )  # fmt: skip
-    return table(engine.connection.to_pyarrow(found)), engine
+    return found.cache(), engine
 
 
 # Speed
@@ -74,6 +84,7 @@ def planned(known: Mapping[str, pa.Table], ledger: Ledger, version: str = "") ->
 
 def plan_speed(count: int, url: str) -> dict[str, float]:
     known = members(count)
+    pa.default_memory_pool().release_unused()
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     started, cpu = time.perf_counter(), time.process_time()
     found, _ = planned(known, Ledger(url, "crm", "members"))
@@ -227,7 +238,7 @@ def prepare(trial: Trial, versions: Sequence[int]) -> None:
     ledger = Ledger(f"sqlite:///{trial.state}/ops.sqlite", "crm", "members")
     found, made = planned(known, ledger, connector_version(Mortal))
     nothing = made.from_arrow(pa.table({"op_id": pa.array([], pa.string())}))
-    rows = outgoing(found, nothing, made.from_arrow(known["people"]), made.from_arrow(known["vault"]), "email", {"tier": "tier"})
+    rows = outgoing(found, nothing, made.from_arrow(known["people"]), made.from_arrow(vault(len(versions))), "email", {"tier": "tier"})
     batches = list(rows)
     if batches:
         with pa.OSFile(str(trial.state / "rows.arrow"), "wb") as file, pa.ipc.new_stream(file, batches[0].schema) as stream:

@@ -100,26 +100,21 @@ def plan(
         Columns of `schema.tables.PLAN`. Persons already held as they should be are not part of it.
     """
     members = eligible(Rules(target.match_key, target.exclusive, target.suppress), audiences, memberships, reach, consents)
-    desired = _one_per_key(_with_payload(target, members, people), target, committed).cache()
+    desired = _one_per_key(_with_payload(target, members, people), target, committed).drop("reach_hash").cache()
     rows = _operations(target, _left(target, _moved(target, _states(desired, committed, unsettled), former)), resync)
     if target.on_leave in WHOLLY:  # who stays anywhere must be known
         rows = rows.cache()
     stays = rows.filter((rows["op"] != "remove") & (rows.held.notnull() | (rows.wanted.notnull() & rows.blocked.isnull()))).select("person_id")
-    rows = _identified(target, rows.filter(rows["op"] != "none").cache())
-    rows = _still_reached(target, rows, reach, desired)
-    rows = guarded(rows, committed.filter(committed.payload_hash.notnull()), people, Guards(target.max_remove, target.max_remove_count, target.stale))
-    rows = _capped(target, audiences, rows, added or {})
+    rows = _identified(target, rows.filter(rows["op"] != "none")).cache()
+    held = committed.filter(committed.payload_hash.notnull())
+    leaving = rows.filter(rows["op"] == "remove")
+    leaving = guarded(_still_reached(target, leaving, reach, desired), held, people, Guards(target.max_remove, target.max_remove_count, target.stale))
+    reason = ibis.cases((leaving.at.isnull(), GONE), (leaving.lost, LOST), else_=ibis.coalesce(leaving.shared, leaving.guard))
+    coming = _capped(target, audiences, rows.filter(rows["op"] != "remove"), added or {})
+    rows = ibis.union(coming, leaving.mutate(blocked=reason).select(*coming.columns))
     refused = rows.left_join(rejected.select("op_id", refused=ibis.literal(True)), "op_id")
-    reason = ibis.coalesce(
-        ibis.cases(
-            (refused["op"] != "remove", refused.blocked),
-            (refused.at.isnull(), GONE),
-            (refused.lost, LOST),
-            else_=ibis.coalesce(refused.shared, refused.guard),
-        ),
-        ibis.ifelse(refused.refused.fill_null(False), REJECTED, ibis.null("string")),
-    )
-    return _manner(target, refused.mutate(blocked=reason), stays).select(*PLAN.schema.names).cast(dict(PLAN.schema))
+    again = refused.refused.fill_null(False).ifelse(REJECTED, ibis.null("string"))
+    return _manner(target, refused.mutate(blocked=ibis.coalesce(refused.blocked, again)), stays).select(*PLAN.schema.names).cast(dict(PLAN.schema))
 
 
 def _with_payload(target: Target, members: ir.Table, people: ir.Table) -> ir.Table:
@@ -160,16 +155,15 @@ def _shared(target: Target) -> str:
 
 
 def _still_reached(target: Target, rows: ir.Table, reach: ir.Table, desired: ir.Table) -> ir.Table:
-    """With, of removals: `at`: what the address begins with that is to be taken out; `lost`: it is not known any more; `shared`: why it would take away
+    """Removals with `at`: what the address begins with that is to be taken out; `lost`: it is not known any more; `shared`: why it would take away
     somebody else who stays."""
     now = reach.select("person_id", now=reach.reach_hash.left(KEY))
-    rows = rows.drop("reach_hash").left_join(now, "person_id").drop("person_id_right")
+    rows = rows.left_join(now, "person_id").drop("person_id_right")
     told = rows.payload_hash.substr(HASH, KEY).nullif("")
     rows = rows.mutate(at=ibis.coalesce(rows.was, rows.now), lost=rows.was.isnull() & (told != rows.now).fill_null(False))
-    staying = desired.filter(desired.blocked.isnull()).select("audience", at=desired.reach_hash.left(KEY), stays=ibis.literal(True))
-    staying = staying.semi_join(rows.filter(rows["op"] == "remove"), ["audience", "at"]).distinct()
-    rows = rows.left_join(staying, ["audience", "at"]).drop("audience_right", "at_right")
-    return rows.mutate(shared=((rows["op"] == "remove") & rows.stays.fill_null(False)).ifelse(_shared(target), ibis.null("string"))).drop("stays")
+    staying = desired.filter(desired.blocked.isnull()).select("audience", at=desired.wanted.substr(HASH, KEY), stays=ibis.literal(True))
+    rows = rows.left_join(staying.semi_join(rows, ["audience", "at"]).distinct(), ["audience", "at"]).drop("audience_right", "at_right")
+    return rows.mutate(shared=rows.stays.fill_null(False).ifelse(_shared(target), ibis.null("string")))
 
 
 def _moved(target: Target, rows: ir.Table, former: ir.Table | None) -> ir.Table:
@@ -244,7 +238,7 @@ def _identified(target: Target, rows: ir.Table) -> ir.Table:
     text = ibis.literal(f"{target.destination}\x1f{target.object}")
     for name in ("op", "audience", "person_id", "payload_hash", "generation"):
         text = text + ibis.literal("\x1f") + rows[name].cast("string")
-    return rows.mutate(op_id=text.hexdigest("md5"))
+    return rows.mutate(op_id=text.hexdigest("md5")).drop("wanted", "held", "held_generation", "open_op", "open_hash", "open_generation", "moved")
 
 
 def _manner(target: Target, rows: ir.Table, stays: ir.Table) -> ir.Table:
