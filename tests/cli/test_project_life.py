@@ -108,8 +108,9 @@ def test_everything_before_the_destination_is_kept(first_run: Done, down: Done) 
 def test_a_destination_that_gives_up_half_way_fails_the_run(half: Done) -> None:
     assert half.code == 1
     assert "destination crm: " in half.err
-    assert "operations are not acknowledged: http 503" in half.err
-    assert half.json["deliveries"]["acked"] == 10
+    acked, pending = half.json["deliveries"]["acked"], half.json["deliveries"]["pending"]
+    assert f"{pending} operations are not acknowledged: http 503" in half.err
+    assert 0 < acked <= 10 < pending
 
 
 def test_the_next_run_delivers_exactly_the_rest(half: Done, up: Done, receiver: Receiver) -> None:
