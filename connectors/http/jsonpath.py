@@ -136,8 +136,16 @@ def _filter(match: re.Match[str]) -> Step:
     if match["op"] is None:
         wanted = not match["no"]
         return lambda value: (found for found in _children(value) if bool(sub.find(found[1])) is wanted)
-    literal, equal = _literal(match["literal"]), match["op"] == "=="
-    return lambda value: (found for found in _children(value) if (sub.find(found[1]) == [literal]) is equal)
+    holds, equal = _equals(sub, _literal(match["literal"])), match["op"] == "=="
+    return lambda value: (found for found in _children(value) if holds(found[1]) is equal)
+
+
+def _equals(sub: JsonPath, literal: Any) -> Callable[[Any], bool]:
+    """Whether a path leads to one thing, which is the literal."""
+    if sub.names is not None and len(sub.names) == 1:
+        (name,) = sub.names
+        return lambda value: isinstance(value, dict) and name in value and value[name] == literal
+    return lambda value: sub.find(value) == [literal]
 
 
 def _literal(text: str) -> Any:

@@ -150,15 +150,16 @@ class Salesforce(Emulation):
         self, call: Call, kind: str, operation: str, rows: Sequence[Mapping[str, Any]], external: str = ""
     ) -> list[tuple[str, bool, Fault | None]]:
         """Creates, updates or upserts rows: id ("" if none), whether it is new, and what was wrong, per row."""
-        found, pairs, seen = self._known(kind, operation, rows, external), self._pairs(kind, rows), set[str]()
+        found, seen = self._known(kind, operation, rows, external), set[str]()
         name, at, outcomes = "Id" if operation == "update" else external, call.at // 1000 * 1000, list[tuple[str, bool, Fault | None]]()
         changed: dict[int, Record] = {}
-        together = OBJECTS[kind].pair
-        for position, row in enumerate(rows):
+        pairs = [_pair(kind, row) for row in rows] if OBJECTS[kind].pair else [""] * len(rows)
+        taken = set(self.store.ids_by(kind, "pair", pairs)) if any(pairs) else set[str]()
+        for position, (row, pair) in enumerate(zip(rows, pairs, strict=True)):
             key = str(row.get(name) or "").lower() if operation != "create" else ""
             fields = {field: value for field, value in row.items() if field not in NO_FIELDS}
-            record, pair = found.get(key), _pair(kind, fields) if together else ""
-            fault = self._row_fault(call, kind, operation, key, fields, record, position, taken=pair in pairs)
+            record = found.get(key)
+            fault = self._row_fault(call, kind, operation, key, fields, record, position, taken=pair != "" and pair in taken)
             if key and key in seen:
                 fault = fault or Fault("DUPLICATE_VALUE", "Duplicate external id specified", (external or "Id",))
             seen.add(key)
@@ -166,14 +167,13 @@ class Salesforce(Emulation):
                 outcomes.append(("", False, fault))
                 continue
             new = record is None
-            record = record or self.new(kind, {}, call.at)
-            wanted = record.body | fields
-            if new or wanted != record.body:
+            before, record = (None, self.new(kind, fields, at)) if record is None else (record.body, record)
+            wanted = record.body if before is None else before | fields
+            if wanted != before:
                 record.body, record.changed_at = wanted, at
                 changed[record.id] = record
                 call.note("create" if new else "update", f"{kind}/{wanted['Id']}", wanted)
-            if pair:
-                pairs.add(pair)
+            taken.add(pair)
             outcomes.append((wanted["Id"], new, None))
         self.store.save(list(changed.values()))
         return outcomes
@@ -209,10 +209,6 @@ class Salesforce(Emulation):
             keys = [str(row[external]).lower() for row in rows if row.get(external)]
             return {key: records[0] for key, records in self.store.find(kind, external, keys).items()}
         return {}
-
-    def _pairs(self, kind: str, rows: Sequence[Mapping[str, Any]]) -> set[str]:
-        """Pairs of the rows that are taken."""
-        return set(self.store.ids_by(kind, "pair", [_pair(kind, row) for row in rows])) if OBJECTS[kind].pair else set()
 
     def _row_fault(
         self, call: Call, kind: str, operation: str, key: str, fields: Mapping[str, Any], record: Record | None, position: int, *, taken: bool

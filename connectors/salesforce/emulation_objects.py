@@ -10,6 +10,8 @@ from typing import Any
 
 ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 CHECK = "ABCDEFGHIJKLMNOPQRSTUVWXYZ012345"
+PLAIN = frozenset({"string", "textarea", "phone", "id"})
+"""Types that any text is of."""
 _PAIRS = [a + b for a in ALPHABET for b in ALPHABET]
 _CASES = [a.isupper() | b.isupper() << 1 for a in ALPHABET for b in ALPHABET]
 """Bits for the capitals of each pair, lowest first."""
@@ -101,6 +103,8 @@ def fault_of(kind: SObject, fields: Mapping[str, Any], before: Mapping[str, Any]
         type = kind.fields.get(name)
         if type is None:
             return Fault("INVALID_FIELD", f"No such column '{name}' on sobject", (name,))
+        if type in PLAIN and isinstance(value, str):
+            continue
         if value is not None and not _fits(type, value):
             code = "INVALID_EMAIL_ADDRESS" if type == "email" else "JSON_PARSER_ERROR"
             return Fault(code, f"{name}: invalid {type}", (name,))

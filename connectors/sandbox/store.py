@@ -16,7 +16,6 @@ import orjson
 _SCHEMA = """
 create table if not exists records(
   id integer primary key autoincrement, kind text not null, body text not null, created_at integer not null, changed_at integer not null);
-create index if not exists records_by_change on records(kind, changed_at, id);
 create index if not exists records_by_kind on records(kind, id);
 create table if not exists keys(kind text, name text, value text, id integer, primary key(kind, name, value, id)) without rowid;
 create table if not exists listed(list integer, member integer, at integer not null, primary key(list, member)) without rowid;
