@@ -8,14 +8,18 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 from click.testing import CliRunner
 
 from connectors.webhook.emulation import Receiver, running
 from seg_assets.cli import cli
+from seg_assets.deliveries.delivering import deliver_plan
+from seg_assets.deliveries.standing import planning_now
 from seg_assets.errors import SegError
 from seg_assets.graph import Graph
 from seg_assets.project.load import load_project
+from seg_assets.schema.tables import VAULT
 from tests.definitions.conftest import SECRET, Shop
 
 Seg = Callable[..., Any]
@@ -26,7 +30,8 @@ def copy(shop: Shop, tmp_path: Path) -> Iterator[Path]:
     """The shop and its receiver as they were after the first delivery, to be changed."""
     root = tmp_path / "shop"
     shutil.copytree(shop.root, root)
-    shutil.copy(shop.root.parent / "receiver.db", tmp_path / "receiver.db")
+    for file in shop.root.parent.glob("receiver.db*"):  # what was written last is in a file of its own
+        shutil.copy(file, tmp_path)
     with running(Receiver(tmp_path / "receiver.db", SECRET)) as served:
         file = root / "project.yaml"
         old = next(word for word in file.read_text().split() if word.startswith("http://127.0.0.1:"))
@@ -204,3 +209,24 @@ def test_a_field_that_fails_on_somebodys_values_is_named_with_its_place(copy: Pa
     with pytest.raises(SegError, match=r"project.yaml:\d+:\d+: the field 'age_of' fails on some person's values .*try_cast") as raised:
         seg(copy, "plan")
     assert "canary" not in str(raised.value).lower()
+
+
+@pytest.mark.release
+def test_who_is_reached_by_another_address_now_is_taken_out_under_the_one_the_vault_knew_before(copy: Path) -> None:
+    old, new = "p5.canary@example.org", "new.canary@example.org"
+    graph = Graph.of(load_project(copy))
+    rows = graph.lake.read(VAULT.key).to_pyarrow().to_pylist()
+    moved = [row | {"email": new if row["email"] == old else row["email"]} for row in rows]
+    graph.lake.write(VAULT.key, pa.Table.from_pylist(moved, VAULT.schema.to_pyarrow()))
+
+    def deliver() -> tuple[list[str], set[str]]:
+        (node,) = graph.destinations
+        planning = planning_now(graph, node)
+        planned = planning.plan().cache()
+        deliver_plan(graph, node, planned, planning.as_of)
+        with running(Receiver(copy.parent / "receiver.db", SECRET)) as served:
+            return planned["op"].to_pyarrow().to_pylist(), {old, new} & set(served.receiver.held.members("lookers"))
+
+    assert deliver() == (["remove"], set())
+    assert deliver() == (["add"], {new})
+    assert deliver() == ([], {new})
