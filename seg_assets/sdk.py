@@ -2,7 +2,7 @@
 
 from connectors.errors import ConfigError, ConnectorError, DestinationError, SourceError
 from connectors.hookspecs import ENTRY_POINT_GROUP, hookimpl
-from connectors.http import Action, Api, HttpSpec, Reply, Row, as_outcome, check_reply, deliver_rows, deliver_turns, load_spec, row_text
+from connectors.http import Action, Api, Containers, HttpSpec, Reply, Row, as_outcome, check_reply, deliver_rows, deliver_turns, load_spec, row_text
 from connectors.types import (
     API_VERSION,
     Archives,
@@ -66,6 +66,7 @@ __all__ = [
     "ConsentChange",
     "ConsentProvider",
     "Container",
+    "Containers",
     "Context",
     "Decision",
     "DeliveryEvent",
