@@ -45,6 +45,8 @@ class HubSpot(Emulation):
     unique: Sequence[str] = ("email",)
     """Names of properties contacts can be found by."""
     property_names: Mapping[str, None] = dict.fromkeys(PROPERTIES)
+    numbers: Sequence[str] = ()
+    """Names of the account's own properties that hold numbers."""
 
     def make_windows(self) -> Mapping[str, Window]:
         return {"burst": Window(190, 10, "TEN_SECONDLY_ROLLING"), "day": Window(625_000, 86_400, "DAILY"), "search": Window(5, 1, "SECONDLY")}
@@ -144,6 +146,7 @@ class HubSpot(Emulation):
         self.own = self.store.select("property")
         self.unique = ["email", *(r.body["name"] for r in self.own if r.body["hasUniqueValue"])]
         self.property_names = dict.fromkeys([*PROPERTIES, *(r.body["name"] for r in self.own)])
+        self.numbers = [r.body["name"] for r in self.own if r.body["type"] == "number"]
 
 
 def _contact(person: Person) -> dict[str, str]:

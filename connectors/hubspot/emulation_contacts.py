@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 from starlette.responses import Response
@@ -175,6 +176,9 @@ class Contacts:
             return _refused(one, "OBJECT_NOT_FOUND", "resource not found")
         if email is not None and ("@" not in email[1:-1] or " " in email):
             return _refused(one, "VALIDATION_ERROR", "Property values were not valid: email is invalid")
+        for numeric in self._account.numbers:
+            if not _is_number(one["properties"].get(numeric, "")):
+                return _refused(one, "VALIDATION_ERROR", f"Property values were not valid: {numeric} was not a valid number.")
         if blocked and (key in blocked or (email or "").lower() in blocked):
             return _refused(one, "VALIDATION_ERROR", "The address was erased and can't be used again.")
         match self._account.row_fault(call, key, position):
@@ -263,6 +267,13 @@ class Contacts:
         if name not in self._account.unique:
             raise invalid(call, f"{name} is not a unique property")
         return {key: records[0] for key, records in self._store.find("contact", str(name), [key.lower() for key in keys]).items()}
+
+
+def _is_number(text: str) -> bool:
+    try:
+        return not text or isfinite(float(text))
+    except ValueError:
+        return False
 
 
 def _refused(one: Mapping[str, Any], category: str, message: str) -> dict[str, Any]:

@@ -44,10 +44,10 @@ def customerio(vendors: tuple[Served, Any]) -> CustomerIoDestination:
     return CustomerIoDestination(CustomerIoConfig.model_validate({"track_url": url, "app_url": url, **keys}))
 
 
-def add_property(served: Served) -> None:
+def add_property(served: Served, type_: str = "string") -> None:
     """What an administrator does in HubSpot's settings."""
     headers = {"Authorization": f"Bearer {PRIVATE_APP_TOKEN}"}
-    made = {"name": "tier", "label": "Tier", "type": "string", "fieldType": "text"}
+    made = {"name": "tier", "label": "Tier", "type": type_, "fieldType": "text"}
     assert httpx.post(f"{served.url('hubspot')}/crm/v3/properties/contacts", json=made, headers=headers, trust_env=False).status_code == 201
 
 
@@ -80,6 +80,21 @@ def test_a_malformed_address_is_rejected_alone_and_rests_until_it_is_another(
     assert shop.deliver(ledger, hubspot, context).sent == 0
     shop.emails[2] = "ben@example.com"
     assert shop.deliver(ledger, hubspot, context).verdicts == {"acked": 1}
+
+
+def test_a_value_of_the_wrong_type_is_rejected_alone_and_rests_until_something_changes(
+    world: Make, ledger: Ledger, context: Context, vendors: tuple[Served, dict[str, Any]], hubspot: HubSpotDestination
+) -> None:
+    add_property(vendors[0], "number")
+    shop = world(4)
+    shop.tiers = {1: "7", 2: "gold", 3: "2.5"}
+    assert shop.deliver(ledger, hubspot, context).verdicts == {"acked": 3, "rejected": 1}
+    assert {key: reason for key, reason in outcomes(ledger).items() if key[1] == "rejected"} == {(2, "rejected"): "VALIDATION_ERROR"}
+    assert shop.deliver(ledger, hubspot, context).sent == 0
+    shop.tiers[2] = "9"
+    assert shop.deliver(ledger, hubspot, context).verdicts == {"acked": 1}
+    store = vendors[1]["hubspot"].store
+    assert sorted(record.body.get("tier", "") for record in store.select("contact")) == ["", "2.5", "7", "9"]
 
 
 @pytest.mark.parametrize("text", ["no-address", "ann@", "@example.com", "ann@example", "ann example@example.com", "ann@@example.com"])
