@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Callable, Sequence
 from datetime import date, datetime
@@ -20,6 +21,14 @@ PROJECT_OPTION = click.option(
     help="Project folder. Default: SEG_PROJECT, else the demo project.",
 )
 JSON_OPTION = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
+
+
+def print_next(*steps: tuple[str, str]) -> None:
+    """What to do next: commands that work where this one did, `uv run` in front where it stood there, each with what it is for."""
+    prefix = "uv run seg" if "UV_RUN_RECURSION_DEPTH" in os.environ else "seg"
+    commands = [(f"{prefix} {step}", purpose) for step, purpose in steps]
+    width = max(len(command) for command, _ in commands)
+    click.echo("\nNext:\n" + "\n".join(f"  {command:<{width}}  {purpose}" for command, purpose in commands))
 
 
 def print_rows(rows: Sequence[dict[str, Any]], columns: Sequence[str], *, as_json: bool, title: str | None = None) -> None:

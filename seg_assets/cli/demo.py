@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from seg_assets.cli.console import JSON_OPTION, print_json, progress
+from seg_assets.cli.console import JSON_OPTION, print_json, print_next, progress
 
 
 @click.command()
@@ -39,9 +39,11 @@ def demo(home: Path, customers: int, seed: int, as_json: bool) -> None:
         print_json(found)
     else:
         show(found)
-        click.echo(f"Pictures: {page}\n\nNext:")
-        click.echo(f"  seg ui --project {home!s:<12}  look at the graph in Dagster: every table, check and picture")
-        click.echo(f"  seg sandbox --dir {home / 'sandbox'!s:<9}  look at what HubSpot, Braze and Customer.io hold")
-        click.echo("  seg init my-project          start with your own files")
+        click.echo(f"Pictures: {page}")
+        print_next(
+            (f"ui --project {home}", "look at the graph in Dagster: every table, check and picture"),
+            (f"sandbox --dir {home / 'sandbox'}", "look at what HubSpot, Braze and Customer.io hold"),
+            ("init my-project", "start with your own files"),
+        )
     complain(done.failures)
     sys.exit(0 if done.ok else 1)

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from seg_assets.cli.console import print_next
+
 
 @click.command()
 @click.argument("directory", type=click.Path(path_type=Path), metavar="DIR")
@@ -14,6 +16,6 @@ def init(directory: Path) -> None:
     from seg_assets.project.init import init_project
 
     written = init_project(directory)
-    click.echo(f"Made {directory} with {len(written)} files.\n\nNext:")
-    click.echo(f"  seg run --project {directory}    refresh it: sources to audiences\n  seg ui --project {directory}     look at the graph")
+    click.echo(f"Made {directory} with {len(written)} files.")
+    print_next((f"run --project {directory}", "refresh it: sources to audiences"), (f"ui --project {directory}", "look at the graph"))
     click.echo(f"Then put your own files into {directory / 'data'} and say in {directory / 'project.yaml'} which column is which.")
