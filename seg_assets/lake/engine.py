@@ -14,7 +14,6 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
-import duckdb
 import ibis
 import ibis.expr.types as ir
 import pyarrow as pa
@@ -78,6 +77,8 @@ class Engine:
             dtypes = [*schema.types, *([ibis.dtype("int64")] if row_number else [])]
             return self.from_arrow(ibis.schema(dict(zip(names, dtypes, strict=True))).to_pyarrow().empty_table())
         hive = {name: _duckdb_type(schema[name]) for name in partitions}
+        from duckdb import BinderException
+
         options = ["union_by_name = true", "hive_partitioning = " + ("true" if hive else "false")]
         if hive:
             options.append(f"hive_types = {{{', '.join(f'{_literal(n)}: {_literal(t)}' for n, t in hive.items())}}}")
@@ -94,7 +95,7 @@ class Engine:
 
         try:
             create(schema.names)
-        except duckdb.BinderException:  # no file has one of the columns any more
+        except BinderException:  # no file has one of the columns any more
             cursor = self.connection.raw_sql(f"SELECT * FROM {source} LIMIT 0")
             create({column[0] for column in cursor.description})
         table = self.connection.table(view)

@@ -21,7 +21,6 @@ from typing import Any
 from urllib.parse import quote, unquote
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from deltalake import CommitProperties, DeltaTable, Schema
 from deltalake.transaction import AddAction, RemoveAction, create_table_with_add_actions
@@ -376,11 +375,13 @@ class _RawTable:
 
     def _write_rejects(self, slices: list[_Slice]) -> None:
         """Rejects of the slices, in a table beside the raw one. Written first: after a crash the same slices are read and replaced again."""
+        from pyarrow.dataset import field as column
+
         key = rejects_key(self.key)
         new = [{"slice": r.slice, "position": r.position, "reason": r.reason} for s in slices for r in s.rejects]
         old = self.lake.read(key).to_pyarrow() if self.lake.exists(key) else REJECT_SCHEMA.empty_table()
         if self.landing is Landing.REPLACE_SLICE and old.num_rows:
-            old = old.filter(~pc.field("slice").isin([s.name for s in slices]))
+            old = old.filter(~column("slice").isin([s.name for s in slices]))
         table = pa.concat_tables([old.cast(REJECT_SCHEMA), pa.Table.from_pylist(new, REJECT_SCHEMA)])
         table = table.group_by(REJECT_SCHEMA.names).aggregate([]).cast(REJECT_SCHEMA)  # a slice that is read again after a crash tells the same again
         if new or self.lake.exists(key):
