@@ -40,13 +40,12 @@ class Quiet:
         return f"quiet hours until {self.end:%H:%M} in {zone.key}" if inside else None
 
 
-def gate(planned: ir.Table, now: ir.Table, clock: Callable[[], datetime], quiet: Quiet | None = None) -> Callable[[pa.Table], dict[str, str]]:
-    """What holds back operations of a plan: given rows with op_id, op and person_id, it returns op_id to reason.
+def gate(planned: ir.Table, now: ir.Table, quiet: Quiet | None = None) -> Callable[[pa.Table, datetime], dict[str, str]]:
+    """What holds back operations of a plan: given rows with op_id, op and person_id, and the instant (UTC), it returns op_id to reason.
 
     Args:
         planned: the plan that is being delivered.
         now: one made from the newest tables.
-        clock: the instant (UTC).
         quiet: when nobody is added.
     """
     due = planned.filter(planned.blocked.isnull())
@@ -55,8 +54,7 @@ def gate(planned: ir.Table, now: ir.Table, clock: Callable[[], datetime], quiet:
     rows = reasons.select("op_id", reason=ibis.coalesce(reasons.why, OUTDATED)).to_pyarrow().to_pylist()
     outdated = {row["op_id"]: row["reason"] for row in rows}
 
-    def held(batch: pa.Table) -> dict[str, str]:
-        at = clock()
+    def held(batch: pa.Table, at: datetime) -> dict[str, str]:
         found = {}
         for op_id, op, person in zip(*(batch[name].to_pylist() for name in ("op_id", "op", "person_id")), strict=True):
             reason = outdated.get(op_id) or (quiet.reason(person, at) if quiet and op == "add" else None)

@@ -11,6 +11,8 @@ import pyarrow as pa
 from seg_assets.activation.plan import HASH, KEY
 
 FIELD, OPTIONAL = "field_", "optional_"
+CHUNK = 50_000
+"""Operations taken up in the ledger at once."""
 
 
 def outgoing(
@@ -43,7 +45,8 @@ def outgoing(
     if former is not None:
         joined = _under(joined, former)
     first = (joined["op"] == "remove").ifelse(0, 1)
-    return iter(joined.order_by([first, joined.audience, joined.person_id]).to_pyarrow_batches(chunk_size=50_000))
+    # Read whole: any other query on the connection would end a stream, and nobody would miss the rest.
+    return iter(joined.order_by([first, joined.audience, joined.person_id]).to_pyarrow().combine_chunks().to_batches(CHUNK))
 
 
 def _under(rows: ir.Table, former: ir.Table) -> ir.Table:

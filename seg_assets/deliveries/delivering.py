@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 
 import ibis
@@ -17,6 +17,7 @@ from seg_assets.activation.outgoing import outgoing
 from seg_assets.deliveries.planning import Inputs, Planning
 from seg_assets.errors import DeliveryError
 from seg_assets.graph import DestinationNode, Graph
+from seg_assets.schema.tables import CONSENTS
 
 
 def deliver_plan(
@@ -36,10 +37,9 @@ def deliver_plan(
     Raises:
         DeliveryError: a plug-in refuses the delivery.
     """
-    planning = Planning(graph, node, Inputs.newest(graph, as_of), as_of)
-    now = planning.plan(resync=resync).cache()
-    _ask_plug_ins(planning, planned)
-    target = planning.object
+    judge = Judge(graph, node, planned, as_of, resync=resync)
+    _ask_plug_ins(judge.planning, planned)
+    target = judge.planning.object
     points: list[tuple[float, int]] = []
 
     def tell(state: str, done: Delivered) -> None:
@@ -60,13 +60,13 @@ def deliver_plan(
 
         tell("started", Delivered())
         result = deliver(
-            timed(_outgoing(planning, planned, now)),
-            with_leave(graph.destination(node.name), _leave(planned, now)),
+            timed(_outgoing(judge, planned)),
+            with_leave(graph.destination(node.name), _leave(planned, judge.now)),
             target,
             graph.ledger(node.name, target.name),
             context,
             prefer=node.config.in_doubt,
-            gate=gate(planned, now, lambda: datetime.fromtimestamp(context.clock.now(), UTC), _quiet(planning)),
+            gate=lambda rows: judge(rows, datetime.fromtimestamp(context.clock.now(), UTC)),
             on_progress=progress,
         )
     tell("finished", result)
@@ -83,14 +83,58 @@ def _ask_plug_ins(planning: Planning, planned: ir.Table) -> None:
         raise DeliveryError(f"destination {planning.node.name}: refused by a plug-in: {'; '.join(refusals)}", hint="nothing was sent")
 
 
-def _outgoing(planning: Planning, planned: ir.Table, now: ir.Table) -> Iterator[pa.RecordBatch]:
-    """Removals for consent and suppression first, those that became due since the plan was made included; then the plan."""
-    done = ibis.memtable(planning.graph.ledger(planning.node.name, planning.object.name).operations())
+class Judge:
+    """Judges each batch by a plan made from the newest tables: made anew whenever consents were stated since the last one.
+
+    Its arguments are those of `deliver_plan`.
+    """
+
+    def __init__(self, graph: Graph, node: DestinationNode, planned: ir.Table, as_of: datetime, *, resync: bool) -> None:
+        self._graph, self._node, self._planned, self._as_of, self._resync = graph, node, planned, as_of, resync
+        self.version = -1
+        self.look()
+
+    def look(self) -> int:
+        """Looks whether there is news; returns the number of the statements the plan is made from."""
+        version = self._graph.lake.next_version(CONSENTS.key)
+        if version != self.version:
+            self.planning = Planning(self._graph, self._node, Inputs.newest(self._graph, self._as_of), self._as_of)
+            self.now = self.planning.plan(resync=self._resync).cache()
+            self._gate = gate(self._planned, self.now, _quiet(self.planning))
+            self.version = version
+        return self.version
+
+    def __call__(self, rows: pa.Table, at: datetime) -> Mapping[str, str]:
+        """op_id to reason of what may not be sent at an instant."""
+        self.look()
+        return self._gate(rows, at)
+
+
+def _outgoing(judge: Judge, planned: ir.Table) -> Iterator[pa.RecordBatch]:
+    """Removals for consent and suppression first, those that became due since the plan was made included; then the plan. What becomes due meanwhile goes
+    ahead of what is left of it."""
+    known, urgent = judge.version, judge.now.filter(judge.now.urgent)
+    yield from _rows(judge, urgent)
+    for batch in (*_rows(judge, planned.anti_join(urgent, ["audience", "person_id"])), None):
+        if judge.look() != known:
+            known, open_ = judge.version, ibis.memtable(judge.planning.graph.ledger(*_names(judge)).unsettled())
+            # What is in doubt, and whole records, the next delivery takes out: it settles doubts before it begins.
+            late = judge.now.filter(judge.now.urgent, judge.now.leave.isnull()).anti_join(open_, ["audience", "person_id"])
+            yield from _rows(judge, late)
+        if batch is not None:
+            yield batch
+
+
+def _rows(judge: Judge, plan: ir.Table) -> Iterator[pa.RecordBatch]:
+    planning = judge.planning
+    done = ibis.memtable(planning.graph.ledger(*_names(judge)).operations())
     acked = done.filter(done.state == Verdict.ACKED.value).select("op_id")
     payload, vault = planning.payload, planning.inputs.vault
-    urgent = now.filter(now.urgent)
-    for part in (urgent, planned.anti_join(urgent, ["audience", "person_id"])):
-        yield from outgoing(part, acked, payload.table, vault, planning.object.match_key, payload.columns, planning.target.skip, planning.former)
+    return outgoing(plan, acked, payload.table, vault, planning.object.match_key, payload.columns, planning.target.skip, planning.former)
+
+
+def _names(judge: Judge) -> tuple[str, str]:
+    return judge.planning.node.name, judge.planning.object.name
 
 
 def _leave(*plans: ir.Table) -> dict[str, str]:

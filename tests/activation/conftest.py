@@ -241,7 +241,7 @@ def served(receiver: Receiver) -> Iterator[Running]:
 @pytest.fixture
 def webhook() -> Callable[..., WebhookDestination]:
     def at(url: str, **config: Any) -> WebhookDestination:
-        settings: Mapping[str, Any] = {"url": url, "secret": SECRET, "timeout": 5, "max_batch": 10} | config
+        settings: Mapping[str, Any] = {"url": url, "secret": SECRET, "timeout": 5, "max_batch": 10, "at_once": 1} | config
         return WebhookDestination(WebhookDestination.config_model(**settings), AS_OF.timestamp)
 
     return at

@@ -65,7 +65,7 @@ def test_revoked_credentials_stop_at_the_first_batch(recovers: Make, served: Run
 
 def test_a_clock_that_is_wrong_is_refused_and_sends_nothing(recovers: Make, receiver: Receiver, served: Running, webhook: Make) -> None:
     skewed = WebhookDestination(
-        WebhookDestination.config_model(url=served.url, secret="a signing key for tests", max_batch=10), lambda: receiver.clock() + 3600
+        WebhookDestination.config_model(url=served.url, secret="a signing key for tests", max_batch=10, at_once=1), lambda: receiver.clock() + 3600
     )
     bad = recovers(skewed, {"retry_wait": 10, "planned": 2})
     assert bad.stopped

@@ -136,7 +136,7 @@ class Dying(WebhookDestination):
         return outcomes
 
 
-destination = Dying(Dying.config_model(url=url, secret=secret, max_batch=10), as_of.timestamp)
+destination = Dying(Dying.config_model(url=url, secret=secret, max_batch=10, at_once=1), as_of.timestamp)
 with pa.ipc.open_file(rows) as file:
     batches = iter([file.get_batch(i) for i in range(file.num_record_batches)])
     deliver(batches, destination, destination.objects()[0], Ledger(ledger, "crm", "members"), Context(as_of, Path(scratch), Path(scratch)))
@@ -232,7 +232,7 @@ class Recording(WebhookDestination):
     """Remembers what it was given and answers as told."""
 
     def __init__(self, answer: Verdict | Exception = Verdict.ACKED) -> None:
-        super().__init__(self.config_model(url="https://unset.invalid/", secret="a signing key for tests", max_batch=10))
+        super().__init__(self.config_model(url="https://unset.invalid/", secret="a signing key for tests", max_batch=10, at_once=1))
         self.given: list[list[Operation]] = []
         self._answer = answer
 

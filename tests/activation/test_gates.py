@@ -26,7 +26,7 @@ def held(before: list[dict[str, Any]], now: list[dict[str, Any]], at: datetime =
     """Who is held back, and why."""
     names = {row["op_id"]: row["who"] for row in before}
     batch = pa.Table.from_pylist([{name: row[name] for name in ("op_id", "op", "person_id")} for row in before if row["blocked"] is None])
-    return {names[op_id]: reason for op_id, reason in gate(planned(before), planned(now), lambda: at, quiet)(batch).items()}
+    return {names[op_id]: reason for op_id, reason in gate(planned(before), planned(now), quiet)(batch, at).items()}
 
 
 def test_what_a_plan_made_now_would_send_too_is_let_through() -> None:

@@ -12,6 +12,8 @@ import pyarrow as pa
 import pytest
 from click.testing import CliRunner
 
+from connectors.registry import Registry
+from connectors.types import DeliveryEvent
 from connectors.webhook.emulation import Receiver, running
 from seg_assets.cli import cli
 from seg_assets.deliveries.delivering import deliver_plan
@@ -19,7 +21,7 @@ from seg_assets.deliveries.standing import planning_now
 from seg_assets.errors import SegError
 from seg_assets.graph import Graph
 from seg_assets.project.load import load_project
-from seg_assets.schema.tables import VAULT
+from seg_assets.schema.tables import CONSENTS, VAULT
 from tests.definitions.conftest import SECRET, Shop
 
 Seg = Callable[..., Any]
@@ -230,3 +232,29 @@ def test_who_is_reached_by_another_address_now_is_taken_out_under_the_one_the_va
     assert deliver() == (["remove"], set())
     assert deliver() == (["add"], {new})
     assert deliver() == ([], {new})
+
+
+@pytest.mark.release
+def test_consent_withdrawn_between_two_batches_stops_what_is_left_and_takes_out_who_was_sent(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    edit(copy, "timeout: 5", "timeout: 5\n      max_batch: 4\n      at_once: 1")
+    edit(copy, "armed: true", "armed: true\n    needs: [marketing_email]")
+    graph = Graph.of(load_project(copy))
+    (node,) = graph.destinations
+    planning = planning_now(graph, node)
+    planned = planning.plan(resync=True).cache()
+    batches: list[int] = []
+
+    def withdraw(event: DeliveryEvent) -> None:
+        if event.state == "batch":
+            batches.append(sum(event.verdicts.values()))
+        if batches[-1:] == [6]:  # the removals of those who never consented; the first updates are next
+            rows = graph.lake.read(CONSENTS.key).to_pyarrow().to_pylist()
+            withdrawn = [row | {"state": "denied"} if row["user_id"] in {"u1", "u2", "u3", "u4"} else row for row in rows]
+            graph.lake.write(CONSENTS.key, pa.Table.from_pylist(withdrawn, CONSENTS.schema.to_pyarrow()))
+
+    monkeypatch.setattr(Registry, "tell", lambda _, event: withdraw(event))
+    deliver_plan(graph, node, planned, planning.as_of, resync=True)
+    with running(Receiver(copy.parent / "receiver.db", SECRET)) as served:
+        held = {address for audience in ("lookers", "buyers") for address in served.receiver.held.members(audience)}
+    assert not held & {f"p{n}.canary@example.org" for n in (0, 1, 2, 3, 4, 5)}
+    assert len(held) == 20  # of 30, six never consented and four withdrew
