@@ -24,10 +24,12 @@ PICTURES = {
     "activation_hubspot_members_delivery_funnel": "delivery",
 }
 """Name in the demo's report to name here."""
-LINEAGE = "assets/segments/memberships?view=lineage&lineageScope=neighbors"
+LINEAGE = "asset-groups"
 NODES = "return [...document.querySelectorAll('foreignObject')].map(n => n.getBoundingClientRect()).map(r => [r.left, r.top, r.right, r.bottom])"
-WITHOUT_DIALOGS = "document.querySelectorAll('[class*=portal]').forEach(dialog => dialog.remove())"
-MARGIN, SCALE, WAIT_SECONDS = 24, 1.5, 180
+ALONE = """document.querySelectorAll('[class*=portal]').forEach(dialog => dialog.remove());
+document.querySelectorAll('[class*=slider]').forEach(slider => slider.parentElement && slider.parentElement.parentElement.remove())"""
+"""Takes away what lies over the graph: dialogs and the zoom."""
+MARGIN, SCALE, WAIT_SECONDS = 24, 2, 180
 SEG = [sys.executable, "-c", "from seg_assets.cli import main; main()"]
 
 
@@ -58,7 +60,7 @@ def _graph(url: str, file: Path) -> None:
     from selenium.webdriver.support.ui import WebDriverWait
 
     options = webdriver.ChromeOptions()
-    for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--window-size=1700,1900", f"--force-device-scale-factor={SCALE}"):
+    for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--window-size=1700,900", f"--force-device-scale-factor={SCALE}"):
         options.add_argument(argument)
     with webdriver.Chrome(options, webdriver.ChromeService(shutil.which("chromedriver"))) as browser:
         browser.get(url)
@@ -69,7 +71,7 @@ def _graph(url: str, file: Path) -> None:
             return len(seen) > 1 and seen == before
 
         WebDriverWait(browser, WAIT_SECONDS, poll_frequency=5).until(at_rest)
-        browser.execute_script(WITHOUT_DIALOGS)
+        browser.execute_script(ALONE)
         browser.save_screenshot(str(file))
     left, top, right, bottom = (choose(sides) for choose, sides in zip((min, min, max, max), zip(*seen, strict=True), strict=True))
     with Image.open(file) as picture:
