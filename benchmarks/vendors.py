@@ -78,11 +78,11 @@ def serve(folder: Path, vendor: str, limits: bool) -> None:
         window.take = lambda now, take=take, name=name: (seen[name].append(now), take(now))[-1]  # type: ignore[method-assign]
     refused, limited = count(), emulation.limited
     emulation.limited = lambda call, window: (next(refused), limited(call, window))[-1]  # type: ignore[method-assign]
-    cpu = time.process_time()
     with serving(emulation) as served:
+        cpu = time.process_time()
         print(served.url(emulation), flush=True)
         sys.stdin.read()
-    cpu = time.process_time() - cpu
+        cpu = time.process_time() - cpu
     windows = {
         name: {"most": _most(seen[name], window.seconds), "steady": _steady(seen[name], window.limit, window.seconds)}
         for name, window in emulation.windows.items()
@@ -188,8 +188,8 @@ def report(rows: int, seconds: float, vendors: Sequence[str]) -> str:
         "",
         "## With the published limits, two clients at once",
         "",
-        "| vendor | limit | used | most in any window | refused |",
-        "|---|---|---:|---:|---:|",
+        "| vendor | limit | used | most in any window | refused | rows/s |",
+        "|---|---|---:|---:|---:|---:|",
     ]
     for vendor in LIMITED if seconds else ():
         one = with_limits(vendor, seconds)
