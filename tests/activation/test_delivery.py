@@ -66,9 +66,9 @@ def test_persons_can_be_matched_by_their_id(world: Make, ledger: Ledger, served:
 
 @pytest.mark.parametrize("mishap", MISHAPS)
 def test_after_a_mishap_the_next_delivery_sends_what_is_not_acknowledged(
-    mishap: str, world: Make, ledger: Ledger, served: Running, webhook: Make, context: Context
+    mishap: str, small_shop: Make, ledger: Ledger, served: Running, webhook: Make, context: Context
 ) -> None:
-    shop = world(15)
+    shop = small_shop(15)
     served.receiver.faults.coming.append(MISHAPS[mishap])
     shop.deliver(ledger, webhook(served.url, timeout=0.3), context)
     unanswered = 15 - ledger.states().get("acked", 0)
@@ -85,8 +85,8 @@ step = st.tuples(
 """Members with their tiers, who consents, and what goes wrong."""
 
 
-@pytest.mark.slow
-@settings(max_examples=3, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@pytest.mark.release
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=st.lists(step, min_size=1, max_size=4))
 def test_whatever_changes_and_fails_a_good_delivery_makes_it_right(
     steps: list[Any], world: Make, tmp_path_factory: pytest.TempPathFactory, webhook: Make, context: Context
