@@ -125,12 +125,6 @@ class Contacts:
         error = row_error("OBJECT_NOT_FOUND", "Could not get some CONTACT objects, they may be deleted or not exist.", {"ids": missing})
         return batch(call, results, [error] if missing else [])
 
-    def _batch_upsert(self, call: Call) -> Response:
-        return self._write(call, create=True)
-
-    def _batch_update(self, call: Call) -> Response:
-        return self._write(call, create=False)
-
     def _write(self, call: Call, *, create: bool) -> Response:
         """Creates or changes contacts: what is wrong with one row stands in a 207, what is wrong with the batch refuses it all."""
         inputs = inputs_of(call, call.json())
