@@ -186,10 +186,9 @@ class Facts:
         """Those of `table` that a rule's verdict is read from."""
         found = {c: None for c in self.scene.people.columns if c.startswith("frame_")}
         for atom in rule.atoms:
-            kind = self._kind(atom) if isinstance(atom.leaf, Did) else None
             if isinstance(atom.leaf, Attribute):
                 found[atom.leaf.name] = None
-            elif kind:
+            elif isinstance(atom.leaf, Did) and (kind := self._kind(atom)):
                 found |= {f"{self.kinds[kind][0]}_{rank}": None for rank in _ranks(atom.leaf)}
             else:
                 found[self.names[atom]] = None
