@@ -8,7 +8,7 @@ from seg_assets.errors import ProjectError
 from seg_assets.graph import ConnectionNode, Graph, StreamSource
 from seg_assets.lake import Landed, land
 from seg_assets.lake.drift import Drift
-from seg_assets.lake.landing import LOADED_AT, SLICE, landed_cursor, rejects_key
+from seg_assets.lake.raw_table import LOADED_AT, SLICE, landed_cursor, rejects_key
 from seg_assets.metadata import OWNERS, Assets, asset_arguments, cost_metadata
 
 CHECKS = {

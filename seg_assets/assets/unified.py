@@ -8,7 +8,7 @@ import ibis.expr.types as ir
 
 from seg_assets.as_of import run_as_of
 from seg_assets.graph import Graph
-from seg_assets.lake.landing import ROW, rejects_key
+from seg_assets.lake.raw_table import ROW, rejects_key
 from seg_assets.lineage import lineage
 from seg_assets.metadata import Assets, asset_arguments
 from seg_assets.schema.tables import QUARANTINE, UNIFIED

@@ -2,6 +2,7 @@
 
 from seg_assets.lake.engine import Engine
 from seg_assets.lake.lake import Commit, Lake
-from seg_assets.lake.landing import Landed, land
+from seg_assets.lake.landing import land
+from seg_assets.lake.raw_table import Landed
 
 __all__ = ["Commit", "Engine", "Lake", "Landed", "land"]

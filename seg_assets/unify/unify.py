@@ -10,7 +10,7 @@ import ibis
 import ibis.expr.types as ir
 import pyarrow as pa
 
-from seg_assets.lake.landing import ROW, SLICE
+from seg_assets.lake.raw_table import ROW, SLICE
 from seg_assets.schema.tables import QUARANTINE
 from seg_assets.schema.taxonomy import Taxonomy
 from seg_assets.schema.types import Table

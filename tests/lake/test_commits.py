@@ -14,7 +14,7 @@ import pytest
 
 from connectors.types import Landing, Page
 from seg_assets.lake import Lake, land
-from seg_assets.lake.landing import landed_cursor
+from seg_assets.lake.raw_table import landed_cursor
 
 KEY = ("raw", "crm", "contacts")
 NOON = datetime(2026, 7, 1, 12, tzinfo=UTC)
@@ -93,7 +93,7 @@ from pathlib import Path
 from connectors.types import Landing
 from deltalake import DeltaTable
 from seg_assets.lake import Lake, land
-from seg_assets.lake.landing import landed_cursor
+from seg_assets.lake.raw_table import landed_cursor
 from tests.lake.test_commits import KEY, NOON, pages
 
 root, how, die = Path(sys.argv[1]), Landing(sys.argv[2]), sys.argv[3]

@@ -14,7 +14,7 @@ from deltalake.schema import Field, PrimitiveType
 from connectors.types import Landing, Page
 from seg_assets.lake import Lake, land
 from seg_assets.lake.drift import Drift, SchemaDriftError
-from seg_assets.lake.landing import Landed, drifted_key, landed_cursor, rejects_key
+from seg_assets.lake.raw_table import Landed, drifted_key, landed_cursor, rejects_key
 
 KEY = ("raw", "crm", "contacts")
 NOON = datetime(2026, 7, 1, 12, tzinfo=UTC)

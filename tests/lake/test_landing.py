@@ -12,7 +12,7 @@ import pytest
 from connectors.types import Landing, Page, Reject
 from seg_assets.errors import LakeError
 from seg_assets.lake import Lake, land
-from seg_assets.lake.landing import landed_cursor, rejects_key
+from seg_assets.lake.raw_table import landed_cursor, rejects_key
 
 KEY = ("raw", "shop", "orders")
 NOON = datetime(2026, 7, 1, 12, tzinfo=UTC)

@@ -8,7 +8,7 @@ from connectors.files import FilesSource
 from connectors.types import Landing
 from seg_assets.lake import Lake, land
 from seg_assets.lake.drift import Drift
-from seg_assets.lake.landing import drifted_key, landed_cursor
+from seg_assets.lake.raw_table import drifted_key, landed_cursor
 
 KEY = ("raw", "shop", "rows")
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
