@@ -44,9 +44,12 @@ def outgoing(
     joined = due.left_join(keys, "person_id").drop("person_id_right").left_join(values, "person_id").drop("person_id_right")
     if former is not None:
         joined = _under(joined, former)
-    first = (joined["op"] == "remove").ifelse(0, 1)
-    # Read whole: any other query on the connection would end a stream, and nobody would miss the rest.
-    return iter(joined.order_by([first, joined.audience, joined.person_id]).to_pyarrow().combine_chunks().to_batches(CHUNK))
+    order = [(joined["op"] == "remove").ifelse(0, 1), joined.audience, joined.person_id]
+    # Kept and read piece by piece: any other query on the connection would end a stream, and nobody would miss the rest.
+    rows = joined.mutate(place=ibis.row_number().over(order_by=order)).cache()
+    for start in range(0, rows.count().to_pyarrow().as_py(), CHUNK):
+        piece = rows.filter(rows.place >= start, rows.place < start + CHUNK).order_by("place").drop("place")
+        yield from piece.to_pyarrow().combine_chunks().to_batches()
 
 
 def _under(rows: ir.Table, former: ir.Table) -> ir.Table:

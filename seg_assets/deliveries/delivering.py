@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
+from itertools import chain
 
 import ibis
 import ibis.expr.types as ir
@@ -115,7 +116,7 @@ def _outgoing(judge: Judge, planned: ir.Table) -> Iterator[pa.RecordBatch]:
     ahead of what is left of it."""
     known, urgent = judge.version, judge.now.filter(judge.now.urgent)
     yield from _rows(judge, urgent)
-    for batch in (*_rows(judge, planned.anti_join(urgent, ["audience", "person_id"])), None):
+    for batch in chain(_rows(judge, planned.anti_join(urgent, ["audience", "person_id"])), (None,)):
         if judge.look() != known:
             known, open_ = judge.version, ibis.memtable(judge.planning.graph.ledger(*_names(judge)).unsettled())
             # What is in doubt, and whole records, the next delivery takes out: it settles doubts before it begins.
