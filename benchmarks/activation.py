@@ -18,6 +18,7 @@ import os
 import random
 import resource
 import signal
+import sys
 import tempfile
 import time
 import uuid
@@ -305,32 +306,50 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, help="for every strategy; by default as many as fit into about half a minute")
     parser.add_argument("--crash", type=float, default=0.01, help="share of batches of 100 rows after which the process is killed")
     parser.add_argument("--postgres", help="address of an empty database")
+    parser.add_argument("--only", choices=("plan", "ledger", "strategies"), action="append", help="one part, or several; by default all")
     options = parser.parse_args()
     mp.set_forkserver_preload(["__main__", "seg_assets.activation.deliver", "connectors.sandbox.counting"])
-    result: dict[str, Any] = {}
+    parts = {"plan": plans, "ledger": ledgers, "strategies": strategies}
+    result = {name: parts[name](options) for name in options.only or parts}
+    with contextlib.suppress(BrokenPipeError):
+        print(json.dumps(result, indent=1))
 
-    def alone(task: Callable[..., Any], *arguments: Any) -> Any:
-        with ProcessPoolExecutor(1, mp.get_context("spawn")) as pool:
-            return pool.submit(task, *arguments).result()
 
+def told(name: str, found: Any) -> Any:
+    """What was found, said while the rest still runs."""
+    print(f"{name}: {found}", file=sys.stderr, flush=True)
+    return found
+
+
+def alone(task: Callable[..., Any], *arguments: Any) -> Any:
+    """The result of a task in a process of its own."""
+    with ProcessPoolExecutor(1, mp.get_context("spawn")) as pool:
+        return pool.submit(task, *arguments).result()
+
+
+def plans(options: argparse.Namespace) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         url = f"sqlite:///{folder}/ops.sqlite"
-        first = alone(plan_speed, options.persons, url)
+        first = told("first plan", alone(plan_speed, options.persons, url))
         alone(acknowledge, options.persons, url)
-        result["plan"] = {"first": first, "unchanged": alone(plan_speed, options.persons, url)}
-    result["ledger"] = {}
+        return {"first": first, "unchanged": told("unchanged plan", alone(plan_speed, options.persons, url))}
+
+
+def ledgers(options: argparse.Namespace) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
-        for name, url in (("sqlite", f"sqlite:///{folder}/ops.sqlite"), ("postgres", options.postgres)):
-            if url:
-                result["ledger"][name] = {batch: alone(ledger_speed, url, batch) for batch in (100, 500, 1000, 10_000)}
-    result["strategies"] = {}
+        stores = {"sqlite": f"sqlite:///{folder}/ops.sqlite"} | ({"postgres": options.postgres} if options.postgres else {})
+        batches = (100, 500, 1000, 10_000)
+        return {name: {n: told(f"{name}, {n} per batch", alone(ledger_speed, url, n)) for n in batches} for name, url in stores.items()}
+
+
+def strategies(options: argparse.Namespace) -> dict[str, Any]:
+    result: dict[str, Any] = {}
     for name in STRATEGIES:
         for label, crash in (("with crashes", options.crash), ("without", 0.0)):
             found = [trial(name, options.rows, seed, crash) for seed in range(options.seeds or SEEDS.get(STRATEGIES[name][0], 4))]
             mean = {key: round(sum(f[key] for f in found) / len(found), 1) for key in found[0]} | {"seeds": len(found)}
-            result["strategies"].setdefault(name, {})[label] = mean
-    with contextlib.suppress(BrokenPipeError):
-        print(json.dumps(result, indent=1))
+            result.setdefault(name, {})[label] = told(f"{name}, {label}", mean)
+    return result
 
 
 if __name__ == "__main__":
