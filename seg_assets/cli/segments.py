@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -94,7 +95,10 @@ def sql(segment: str, project_dir: Path | None) -> None:
 @PROJECT_OPTION
 @JSON_OPTION
 def preview(names: tuple[str, ...], project_dir: Path | None, as_json: bool) -> None:
-    """What the definitions as they stand would change: size, who enters and leaves, the segment most alike. Writes nothing."""
+    """What the definitions as they stand would change: size, who enters and leaves, the segment most alike. Writes nothing.
+
+    With --json the persons who would enter and leave are named, by their numbers.
+    """
     from seg_assets.schema.tables import MEMBERSHIPS
     from seg_assets.segments import evaluate
 
@@ -106,7 +110,14 @@ def preview(names: tuple[str, ...], project_dir: Path | None, as_json: bool) -> 
     done = evaluate(part, **_inputs(project_dir), as_of=_as_of(project_dir), previous=previous)
     rows = [row for row in done.health.to_pyarrow().to_pylist() if not names or row["segment"] in names]
     columns = ["segment", "size", "share", "adds", "drops", "redundant_with", "redundancy", "below_minimum", "error"]
-    print_rows(rows, columns, as_json=as_json)
+    if as_json:
+        moved: dict[tuple[str, str], list[int]] = {}
+        for change in done.changes.select("segment", "change", "person_id").to_pyarrow().to_pylist():
+            moved.setdefault((change["segment"], change["change"]), []).append(change["person_id"])
+        rows = [{**row, "enter": moved.get((row["segment"], "entered"), []), "leave": moved.get((row["segment"], "left"), [])} for row in rows]
+        print_json([{name: row[name] for name in (*columns, "enter", "leave")} for row in rows])
+    else:
+        print_rows(rows, columns, as_json=False)
 
 
 @segments.command()
@@ -161,7 +172,15 @@ def history(person: int, project_dir: Path | None, as_json: bool) -> None:
     lake = _lake(project_dir)
     rows = [row for row in _rows(lake, SEGMENT_CHANGES.key, person) if row["person_id"] == person]
     rows.sort(key=lambda row: (row["as_of"], row["segment"]))
-    print_rows(rows, ["as_of", "segment", "change", "cause", "definition_hash", "reason"], as_json=as_json)
+    if as_json:
+        print_rows(rows, ["as_of", "segment", "change", "cause", "definition_hash", "reason"], as_json=True)
+    else:
+        print_rows([{**row, "why": _why(row["reason"])} for row in rows], ["as_of", "segment", "change", "cause", "why"], as_json=False)
+
+
+def _why(reasons: str | None) -> str:
+    """Reasons as in memberships, in words: each clause with what was found."""
+    return "; ".join(f"{r['clause']}: {'unknown' if r['value'] is None else r['value']}" for r in json.loads(reasons or "[]"))
 
 
 @segments.command()

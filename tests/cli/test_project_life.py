@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 from collections import deque
 from collections.abc import Iterator
@@ -120,6 +121,36 @@ def test_the_next_run_delivers_exactly_the_rest(half: Done, up: Done, receiver: 
     members = receiver.held.members("recently_active")
     assert len(members) == counts["acked"]
     assert all(fields["engagement"] in {"Highly Engaged", "Moderately Engaged", "Lurker"} for fields in members.values())
+
+
+def test_a_membership_is_explained_and_its_history_told(project: Path, up: Done) -> None:
+    one = seg("table", "segments/memberships", "--project", project, "--json", "--limit", "1").json[0]
+    person, segment = one["person_id"], one["segment"]
+    explained = seg("segments", "explain", str(person), segment, "--project", project, "--json").json
+    assert (explained["member"], explained["misses"]) == (True, [])
+    assert explained["reasons"] == json.loads(one["reasons"])
+    steps = seg("segments", "history", str(person), "--project", project, "--json").json
+    assert ("entered", "data") in {(s["change"], s["cause"]) for s in steps if s["segment"] == segment}
+    told = seg("segments", "history", str(person), "--project", project)
+    assert explained["reasons"][0]["clause"].split()[-1] in told.out
+
+
+def test_a_preview_names_who_would_enter_and_leave_and_writes_nothing(project: Path, up: Done) -> None:
+    held = {
+        row["person_id"]
+        for row in seg("table", "segments/memberships", "--project", project, "--json", "--limit", "0").json
+        if row["segment"] == "vip"
+    }
+    file = project / "segments" / "vip.yaml"
+    written = file.read_text(encoding="utf-8")
+    file.write_text("segment: vip\nwhere: {orders_total: '>=0'}\n", encoding="utf-8")
+    seen = seg("segments", "preview", "vip", "--project", project, "--json").json[0]
+    file.write_text(written, encoding="utf-8")
+    assert (seen["size"], seen["adds"], seen["leave"]) == (40, 40 - len(held), [])
+    assert len(seen["enter"]) == seen["adds"]
+    assert not held & set(seen["enter"])
+    stands = seg("segments", "preview", "vip", "--project", project, "--json").json[0]
+    assert (stands["size"], stands["enter"], stands["leave"]) == (len(held), [], [])
 
 
 def test_a_segment_that_can_not_be_read_fails_the_run_and_keeps_its_members(project: Path, up: Done, receiver: Receiver) -> None:
