@@ -8,7 +8,7 @@ import ibis
 import ibis.expr.types as ir
 import pyarrow as pa
 
-from seg_assets.activation.plan import HASH, KEY
+from seg_assets.activation.plan import address, address_in
 
 FIELD, OPTIONAL = "field_", "optional_"
 CHUNK = 50_000
@@ -54,7 +54,7 @@ def outgoing(
 
 def _under(rows: ir.Table, former: ir.Table) -> ir.Table:
     """Those who leave, with the key they were delivered under."""
-    known = former.select("person_id", at=former.reach_hash.left(KEY), was="key").distinct(on=["person_id", "at"])
-    rows = rows.mutate(under=((rows["op"] == "remove") | (rows.leave == "clear").fill_null(False)).ifelse(rows.payload_hash.substr(HASH, KEY), ""))
+    known = former.select("person_id", at=address(former.reach_hash), was="key").distinct(on=["person_id", "at"])
+    rows = rows.mutate(under=((rows["op"] == "remove") | (rows.leave == "clear").fill_null(False)).ifelse(address_in(rows.payload_hash), ""))
     rows = rows.left_join(known, [rows.person_id == known.person_id, rows.under == known.at]).drop("person_id_right", "at", "under")
     return rows.mutate(key=ibis.coalesce(rows.was, rows.key)).drop("was")

@@ -21,9 +21,9 @@ GONE = "the person is known no more: merged into another, who is delivered inste
 LEFT = "left the segment"
 MOVED = "reached by another address now: the earlier one is taken out, and the next delivery adds the person"
 LOST = "the address the person was delivered under is known no more: take it out at the destination"
-HASH, KEY = 32, 16
-"""A payload's hash: so many characters for what is told, and so many for whom it is told about: the beginning of `reach_hash`."""
-CLEARED = "cleared".ljust(HASH)
+CONTENT_CHARS, ADDRESS_CHARS = 32, 16
+"""A payload's hash: so many characters for what is told, and so many for whom it is told about."""
+CLEARED = "cleared".ljust(CONTENT_CHARS)
 """Stands for the hash of what is told when fields are all empty."""
 NOTHING = "\x1e"
 WHOLLY = ("archive", "erase")
@@ -127,7 +127,7 @@ def _with_payload(target: Target, members: ir.Table, people: ir.Table) -> ir.Tab
         told = ibis.literal(f"\x1f{name}=") + (value if name in target.skip else value.fill_null(NOTHING))
         text = text + (told.fill_null("") if name in target.skip else told)
     return joined.select(
-        "audience", "person_id", "reach_hash", "blocked", "urgent", wanted=text.hexdigest("md5") + joined.reach_hash.fill_null("").left(KEY)
+        "audience", "person_id", "reach_hash", "blocked", "urgent", wanted=text.hexdigest("md5") + address(joined.reach_hash.fill_null(""))
     )
 
 
@@ -157,11 +157,11 @@ def _shared(target: Target) -> str:
 def _still_reached(target: Target, rows: ir.Table, reach: ir.Table, desired: ir.Table) -> ir.Table:
     """Removals with `at`: what the address begins with that is to be taken out; `lost`: it is not known any more; `shared`: why it would take away
     somebody else who stays."""
-    now = reach.select("person_id", now=reach.reach_hash.left(KEY))
+    now = reach.select("person_id", now=address(reach.reach_hash))
     rows = rows.left_join(now, "person_id").drop("person_id_right")
-    told = rows.payload_hash.substr(HASH, KEY).nullif("")
+    told = address_in(rows.payload_hash).nullif("")
     rows = rows.mutate(at=ibis.coalesce(rows.was, rows.now), lost=rows.was.isnull() & (told != rows.now).fill_null(False))
-    staying = desired.filter(desired.blocked.isnull()).select("audience", at=desired.wanted.substr(HASH, KEY), stays=ibis.literal(True))
+    staying = desired.filter(desired.blocked.isnull()).select("audience", at=address_in(desired.wanted), stays=ibis.literal(True))
     rows = rows.left_join(staying.semi_join(rows, ["audience", "at"]).distinct(), ["audience", "at"]).drop("audience_right", "at_right")
     return rows.mutate(shared=rows.stays.fill_null(False).ifelse(_shared(target), ibis.null("string")))
 
@@ -170,10 +170,10 @@ def _moved(target: Target, rows: ir.Table, former: ir.Table | None) -> ir.Table:
     """With `was`: what the earlier address begins with, where a person is held under one that is still known; and `moved`: it is to be taken out first."""
     if former is None:
         return rows.mutate(was=ibis.null("string"), moved=ibis.literal(False))
-    known = former.select("person_id", was=former.reach_hash.left(KEY)).distinct()
-    rows = rows.mutate(under=ibis.coalesce(rows.held, rows.open_hash).substr(HASH, KEY))
+    known = former.select("person_id", was=address(former.reach_hash)).distinct()
+    rows = rows.mutate(under=address_in(ibis.coalesce(rows.held, rows.open_hash)))
     rows = rows.left_join(known, [rows.person_id == known.person_id, rows.under == known.was]).drop("person_id_right", "under")
-    elsewhere = rows.was.notnull() & (rows.wanted.substr(HASH, KEY) != rows.was) & (rows.held.left(HASH) != CLEARED)
+    elsewhere = rows.was.notnull() & (address_in(rows.wanted) != rows.was) & (rows.held.left(CONTENT_CHARS) != CLEARED)
     return rows.mutate(moved=ibis.literal(target.on_leave != "nothing") & elsewhere.fill_null(False) & rows.blocked.isnull() & rows.open_op.isnull())
 
 
@@ -197,7 +197,7 @@ def _left(target: Target, rows: ir.Table) -> ir.Table:
     if target.on_leave != "clear":
         return rows.mutate(cleared=ibis.literal(False))
     cleared = rows.cause.notnull() & ~rows.urgent & rows.held.notnull()
-    empty = ibis.literal(CLEARED) + rows.held.substr(HASH, KEY)
+    empty = ibis.literal(CLEARED) + address_in(rows.held)
     return rows.mutate(cleared=cleared, wanted=cleared.ifelse(empty, rows.wanted), blocked=cleared.ifelse(null, rows.blocked))
 
 
@@ -221,9 +221,19 @@ def _operations(target: Target, rows: ir.Table, resync: bool) -> ir.Table:
     return rows.mutate(op=op, again=again)
 
 
+def address(reach_hash: ir.StringValue) -> ir.StringValue:
+    """Whom a payload is told about, as its hash holds it: the beginning of `reach_hash`."""
+    return reach_hash.left(ADDRESS_CHARS)
+
+
+def address_in(payload_hash: ir.StringValue) -> ir.StringValue:
+    """The address that a payload's hash holds; empty in those of versions that wrote down none."""
+    return payload_hash.substr(CONTENT_CHARS, ADDRESS_CHARS)
+
+
 def _same(hash: ir.StringValue, other: ir.StringValue) -> ir.BooleanValue:
     """Whether the same is told, which the address is part of; earlier versions wrote down no more than that."""
-    return hash.left(HASH) == other.left(HASH)
+    return hash.left(CONTENT_CHARS) == other.left(CONTENT_CHARS)
 
 
 def _identified(target: Target, rows: ir.Table) -> ir.Table:

@@ -16,7 +16,7 @@ from connectors.types import ObjectDef, Verdict
 from seg_assets.activation import Audience, Target, plan
 from seg_assets.activation.mapping import Rendered, failing, reads, rendered
 from seg_assets.activation.personalisation import personalised
-from seg_assets.activation.plan import HASH, KEY
+from seg_assets.activation.plan import address, address_in
 from seg_assets.errors import MappingError, ProjectError, SegError
 from seg_assets.graph import DestinationNode, Graph
 from seg_assets.identity import with_person
@@ -177,14 +177,14 @@ class Planning:
         if match_key == "person_id" or not lake.exists(VAULT.key):
             return None
         held = ibis.memtable(self.graph.ledger(self.target.destination, self.target.object).committed())
-        under = held.filter(held.payload_hash.length() > HASH).select("person_id", at=held.payload_hash.substr(HASH, KEY)).distinct()
-        now = self._reach.select("person_id", at=self._reach.reach_hash.left(KEY))
+        under = held.select("person_id", at=address_in(held.payload_hash)).filter(ibis._.at != "").distinct()
+        now = self._reach.select("person_id", at=address(self._reach.reach_hash))
         missing, parts = under.anti_join(now, ["person_id", "at"]).cache(), list[pa.Table]()
         for version in reversed(range(lake.commit(VAULT.key).version)):
             if not missing.count().execute():
                 break
             rows = _hashed_keys(lake.read(VAULT.key, version=version), match_key, self.graph.project.pseudonym_key)
-            found = rows.mutate(at=rows.reach_hash.left(KEY)).semi_join(missing, ["person_id", "at"]).cache()
+            found = rows.mutate(at=address(rows.reach_hash)).semi_join(missing, ["person_id", "at"]).cache()
             parts.append(found.select("person_id", "reach_hash", "key").to_pyarrow())
             missing = missing.anti_join(found, ["person_id", "at"]).cache()
         rows = pa.concat_tables(parts) if parts else None

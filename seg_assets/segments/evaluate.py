@@ -15,7 +15,7 @@ import ibis.expr.operations as ops
 import ibis.expr.types as ir
 
 from seg_assets.errors import SegmentError
-from seg_assets.schema.tables import MEMBERSHIPS, SEGMENT_CHANGE
+from seg_assets.schema.tables import MEMBERSHIPS, SEGMENT_CHANGES
 from seg_assets.schema.types import UTC
 from seg_assets.segments.ast import Segment
 from seg_assets.segments.compile import Atom, Facts, rules_of, scene_of
@@ -26,7 +26,7 @@ from seg_assets.segments.scene import Cuts, left_joined, union
 from seg_assets.segments.times import timestamp
 from seg_assets.segments.workspace import Workspace, rows_table
 
-CHANGE_SCHEMA = ibis.schema({column.name: column.dtype for column in SEGMENT_CHANGE})
+CHANGE_SCHEMA = ibis.schema({column.name: column.dtype for column in SEGMENT_CHANGES.columns if column.name != "evaluation"})
 
 ATOMS_PER_PASS = 1024
 """Segments are evaluated together up to so many atoms: the facts are a table of persons by atoms."""

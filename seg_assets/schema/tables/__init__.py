@@ -1,14 +1,15 @@
-"""The canonical tables. A project's taxonomy adds columns to some of them through `catalog.Catalog`; nothing else defines a table.
+"""The canonical tables. A project's taxonomy adds columns to some of them through `Graph.table`; nothing else defines a table.
 
 Connection-specific tables (`raw/...`, `activation/...`) share one shape per kind and get their key when the graph is built.
 """
 
 from __future__ import annotations
 
-from seg_assets.schema.tables.activation import AUDIENCE_HEALTH, PERSONALISATION, PLAN, RECEIPTS
+from seg_assets.schema.tables.activation import PERSONALISATION, PLAN, RECEIPTS
 from seg_assets.schema.tables.identity import IDENTITY_CHANGES, LINKS, PERSONS, VAULT
+from seg_assets.schema.tables.ops import AUDIENCE_HEALTH
 from seg_assets.schema.tables.people import ACTIVITY_DAILY, ASSIGNMENTS, ENGAGEMENT, FEATURES, PERSON_CONSENTS, PERSONAS, PROFILES, RFM
-from seg_assets.schema.tables.segments import HASH, MEMBERSHIPS, SEGMENT, SEGMENT_CHANGE, SEGMENT_CHANGES, SEGMENT_HEALTH
+from seg_assets.schema.tables.segments import MEMBERSHIPS, SEGMENT_CHANGES, SEGMENT_HEALTH
 from seg_assets.schema.tables.unified import CONSENTS, CONTACTS, ENRICHMENTS, EVENTS, IDENTIFIERS, MENTIONS, PERSON, QUARANTINE, SOURCE, UNIFIED
 from seg_assets.schema.types import Table
 
@@ -47,7 +48,6 @@ __all__ = [
     "ENRICHMENTS",
     "EVENTS",
     "FEATURES",
-    "HASH",
     "IDENTIFIERS",
     "IDENTITY_CHANGES",
     "LINKS",
@@ -63,8 +63,6 @@ __all__ = [
     "QUARANTINE",
     "RECEIPTS",
     "RFM",
-    "SEGMENT",
-    "SEGMENT_CHANGE",
     "SEGMENT_CHANGES",
     "SEGMENT_HEALTH",
     "SOURCE",

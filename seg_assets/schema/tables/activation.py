@@ -1,4 +1,4 @@
-"""What destinations are told, and what became of it; and how each layer stands."""
+"""What destinations are told, and what became of it."""
 
 from __future__ import annotations
 
@@ -39,16 +39,4 @@ RECEIPTS = Table(
         Column("at", UTC, "As-of instant of the delivery.", required=True),
     ),
     primary_key=("op_id",),
-)
-
-AUDIENCE_HEALTH = Table(
-    ("ops", "audience_health"),
-    "One row per layer: rows, quarantined input, age of the newest event.",
-    (
-        Column("table", "string", "Table.", required=True),
-        Column("rows", "int64", "Rows.", required=True, minimum=0),
-        Column("version", "int64", "Delta version.", required=True, minimum=0),
-        Column("as_of", UTC, "Instant it is true for.", required=True),
-    ),
-    primary_key=("table",),
 )

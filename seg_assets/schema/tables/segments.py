@@ -23,20 +23,19 @@ MEMBERSHIPS = Table(
     primary_key=("segment", "person_id"),
 )
 
-SEGMENT_CHANGE = (
-    PERSON,
-    SEGMENT,
-    Column("change", "string", "entered or left.", required=True),
-    Column("as_of", UTC, "Instant of the evaluation that saw it.", required=True),
-    HASH,
-    Column("cause", "string", "data, definition (it was edited), person_removed or segment_removed.", required=True),
-    Column("reason", "string", "Reasons as in memberships, as of the change; null where person or segment is gone."),
-)
-
 SEGMENT_CHANGES = Table(
     ("segments", "changes"),
     "Who entered and left a segment, when and why. One evaluation adds its rows to the log.",
-    (*SEGMENT_CHANGE, Column("evaluation", "int64", "Version of segments/memberships that the evaluation made.", required=True, minimum=0)),
+    (
+        PERSON,
+        SEGMENT,
+        Column("change", "string", "entered or left.", required=True),
+        Column("as_of", UTC, "Instant of the evaluation that saw it.", required=True),
+        HASH,
+        Column("cause", "string", "data, definition (it was edited), person_removed or segment_removed.", required=True),
+        Column("reason", "string", "Reasons as in memberships, as of the change; null where person or segment is gone."),
+        Column("evaluation", "int64", "Version of segments/memberships that the evaluation made.", required=True, minimum=0),
+    ),
     primary_key=("segment", "person_id", "evaluation"),
 )
 
