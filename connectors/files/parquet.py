@@ -24,7 +24,7 @@ def parquet_fault(path: Path) -> str:
                 return "a Parquet file without columns"
             if len(set(names)) < len(names):
                 return "two columns have the same name (case is ignored)"
-            rows = sum(batch.num_rows for batch in file.iter_batches(_ROWS, use_threads=False))
+            rows = sum(batch.num_rows for batch in file.iter_batches(_ROWS))
         except (pa.ArrowException, OSError, ValueError) as error:
             return f"not a complete Parquet file ({type(error).__name__})"
         if rows != file.metadata.num_rows:
