@@ -106,21 +106,25 @@ def acknowledge(count: int, url: str) -> None:
 
 def ledger_speed(url: str, batch: int, seconds: float = 8) -> dict[str, int]:
     """Operations through their whole life, per second and per second of CPU time (without that of a server)."""
-    ledger, done, acked = Ledger(url, "crm", f"batches of {batch}"), 0, Outcome(Verdict.ACKED)
-    started, cpu = time.perf_counter(), time.process_time()
+    ledger, acked, first = Ledger(url, "crm", f"batches of {batch}"), Outcome(Verdict.ACKED), 0
+    done, wall, cpu = 0, 0.0, 0.0
     with ledger.claim(AS_OF) as claim:
-        while time.perf_counter() - started < seconds:
-            ids = range(done, done + 50_000)
-            hashes = [hashlib.md5(f"{batch}/{i}".encode()).hexdigest() for i in ids]
-            rows = pa.table({"op_id": hashes, "op": ["add"] * len(ids), "audience": ["vip"] * len(ids), "person_id": pa.array(ids, pa.int64()),
-                             "payload_hash": hashes, "generation": [1] * len(ids)})  # fmt: skip
+        while wall < seconds:
+            rows = _planned_rows(range(first, first := first + 50_000), batch)
+            started, cpu_started = time.perf_counter(), time.process_time()
             known = claim.take(rows)
             for start in range(0, len(known), batch):
                 part = known[start : start + batch]
                 claim.begin([k.id for k in part], {})
                 claim.record({k.id: acked for k in part}, {k.id: k.op_id for k in part}, repeatable=True)
-            done += len(ids)
-    return {"per_second": int(done / (time.perf_counter() - started)), "per_cpu_second": int(done / (time.process_time() - cpu))}
+            done, wall, cpu = done + len(rows), wall + time.perf_counter() - started, cpu + time.process_time() - cpu_started
+    return {"per_second": int(done / wall), "per_cpu_second": int(done / cpu)}
+
+
+def _planned_rows(persons: range, batch: int) -> pa.Table:
+    hashes = [hashlib.md5(f"{batch}/{i}".encode()).hexdigest() for i in persons]
+    same = {name: [value] * len(persons) for name, value in {"op": "add", "audience": "vip", "generation": 1}.items()}
+    return pa.table({"op_id": hashes, "person_id": pa.array(persons, pa.int64()), "payload_hash": hashes, **same})
 
 
 def peak() -> int:

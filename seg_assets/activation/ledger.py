@@ -52,10 +52,13 @@ class Ledger:
 
     def committed(self) -> pa.Table:
         """What the destination acknowledged to hold: audience, person_id, payload_hash (null: removed), generation."""
-        line = sa.cast(COMMITTED.c.person_id, sa.String) + "," + sa.func.coalesce(COMMITTED.c.payload_hash, "")
-        line += sa.literal(",") + sa.cast(COMMITTED.c.generation, sa.String)
-        query = sa.select(COMMITTED.c.audience, sa.func.aggregate_strings(line, "\n")).where(COMMITTED.c.target == self._target)
-        return self._store.texts(query.group_by(COMMITTED.c.audience).order_by(COMMITTED.c.audience), COMMITTED_SCHEMA)
+        values = [
+            sa.cast(COMMITTED.c.person_id, sa.String),
+            sa.func.coalesce(COMMITTED.c.payload_hash, ""),
+            sa.cast(COMMITTED.c.generation, sa.String),
+        ]
+        query = sa.select(COMMITTED.c.audience, *(sa.func.aggregate_strings(v, "\n") for v in values)).where(COMMITTED.c.target == self._target)
+        return self._store.columns(query.group_by(COMMITTED.c.audience).order_by(COMMITTED.c.audience), COMMITTED_SCHEMA)
 
     def operations(self) -> pa.Table:
         """Every operation ever taken up, with its state: planned, gated, sending, acked, rejected, retry_wait, in_doubt, superseded or expired.

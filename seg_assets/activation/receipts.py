@@ -13,7 +13,7 @@ import pyarrow as pa
 import sqlalchemy as sa
 
 from seg_assets.activation.statements import Statements
-from seg_assets.activation.store import RECEIPTS, TARGETS, Store
+from seg_assets.activation.store import RECEIPTS, TARGETS, Store, as_json
 
 SCHEMA = pa.schema([("seq", pa.int64()), ("at", pa.string()), ("op_id", pa.string()), ("state", pa.string()), ("reason", pa.string())])
 
@@ -35,7 +35,7 @@ def append(
         at: ISO 8601.
         content: state to reason to the ids of operations.
     """
-    seq, text = before[0] + 1, json.dumps(content, separators=(",", ":"))
+    seq, text = before[0] + 1, as_json(content)
     hash_ = seal(before[1], seq, at, token, text)
     statements.receipt(connection, its_seq=seq, its_at=at, its_token=token, its_content=text, its_hash=hash_)
     statements.head(connection, its_seq=seq, its_hash=hash_)

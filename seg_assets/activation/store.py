@@ -5,13 +5,13 @@ Rows go in as one JSON text per statement, whatever their number: no limit of pa
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pyarrow as pa
 import sqlalchemy as sa
 from pyarrow import csv
@@ -32,8 +32,9 @@ def in_states(states: Sequence[str]) -> str:
     return f"({' or '.join(f'ops.state = {state!r}' for state in states)})"
 
 
-as_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
-"""What goes to the store in bulk."""
+def as_json(values: Any) -> str:
+    """What goes to the store in bulk."""
+    return orjson.dumps(values).decode()
 
 
 def _table(name: str, *columns: Any, **options: Any) -> sa.Table:
@@ -159,19 +160,17 @@ class Store:
                 parts.append(pa.table([pa.array(c, f.type) for c, f in zip(columns, schema, strict=True)], schema=schema))
         return pa.concat_tables(parts) if parts else schema.empty_table()
 
-    def texts(self, query: sa.Select, schema: pa.Schema) -> pa.Table:
-        """As `rows`, three times as fast: each row is a value of the first column and, as lines of CSV, all rows that have it."""
+    def columns(self, query: sa.Select, schema: pa.Schema) -> pa.Table:
+        """As `rows`, five times as fast: each row is a value of the first column and, for each other one, all values beside it as lines of one text.
+
+        An empty line is a null. Every text must have its lines in the same order.
+        """
         first, *others = schema
         parts: list[pa.Table] = []
         with self.engine.connect() as connection:
-            for value, lines in connection.execute(query):
-                found = csv.read_csv(
-                    BytesIO(lines.encode()),
-                    csv.ReadOptions(column_names=[f.name for f in others]),
-                    csv.ParseOptions(quote_char=False),
-                    csv.ConvertOptions(column_types={f.name: f.type for f in others}, null_values=[""], strings_can_be_null=True),
-                )
-                parts.append(found.add_column(0, first, pa.repeat(pa.scalar(value, first.type), found.num_rows)))
+            for value, *texts in connection.execute(query):
+                found = [_lines(text, field) for text, field in zip(texts, others, strict=True)]
+                parts.append(pa.table([pa.chunked_array([pa.repeat(pa.scalar(value, first.type), len(found[0]))]), *found], schema=schema))
         return pa.concat_tables(parts) if parts else schema.empty_table()
 
     def given(self, rows: Sequence[Sequence[Any]] | sa.BindParameter[str], **columns: TypeEngine[Any]) -> sa.Subquery:
@@ -191,6 +190,16 @@ class Store:
     def insert(self, table: sa.Table):  # type: ignore[no-untyped-def]
         """The dialect's own insert, which knows what to do on conflict."""
         return __import__(f"sqlalchemy.dialects.{self.engine.dialect.name}", fromlist=["insert"]).insert(table)
+
+
+def _lines(text: str, field: pa.Field) -> pa.ChunkedArray:
+    """The lines of a text as values."""
+    return csv.read_csv(
+        BytesIO(f"{text}\n".encode()),  # an empty text is one null
+        csv.ReadOptions(column_names=[field.name]),
+        csv.ParseOptions(quote_char=False, ignore_empty_lines=False),
+        csv.ConvertOptions(column_types={field.name: field.type}, null_values=[""], strings_can_be_null=True),
+    )[0]
 
 
 def _durable(connection, _record) -> None:  # type: ignore[no-untyped-def]
