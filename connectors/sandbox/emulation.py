@@ -24,7 +24,7 @@ from starlette.types import Receive, Scope, Send
 
 from connectors.sandbox.faults import Fault, Faults, RowFault
 from connectors.sandbox.limits import Window
-from connectors.sandbox.store import Effect, Store
+from connectors.sandbox.store import Change, Store
 from connectors.sandbox.tokens import Tokens
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ class Call:
     fault: Fault
     endpoint: Endpoint
     rows: int = 0
-    effects: list[Effect] = field(default_factory=list)
+    effects: list[Change] = field(default_factory=list)
 
     @cached_property
     def at(self) -> int:
@@ -137,7 +137,11 @@ class Call:
 
     def note(self, op: str, target: str, content: Any = None) -> None:
         """Says that something changed. What is told twice in a row about one target counts as repeated."""
-        self.effects.append(Effect(self.id, op, target, "" if content is None else digest(content)))
+        self.effects.append((op, target, "" if content is None else digest(content)))
+
+    def note_each(self, op: str, targets: Iterable[str]) -> None:
+        """As `note`, for many targets."""
+        self.effects += [(op, target, "") for target in targets]
 
 
 @dataclass(frozen=True)

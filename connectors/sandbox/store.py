@@ -15,8 +15,7 @@ import orjson
 
 _SCHEMA = """
 create table if not exists records(
-  id integer primary key autoincrement, kind text not null, body text not null, created_at integer not null, changed_at integer not null);
-create index if not exists records_by_kind on records(kind, id);
+  kind text, id integer, body text not null, created_at integer not null, changed_at integer not null, primary key(kind, id)) without rowid;
 create table if not exists keys(kind text, name text, value text, id integer, primary key(kind, name, value, id)) without rowid;
 create table if not exists listed(list integer, member integer, at integer not null, primary key(list, member)) without rowid;
 create index if not exists listed_by_member on listed(member);
@@ -40,8 +39,12 @@ class Record:
     body: dict[str, Any]
     created_at: int
     changed_at: int
-    keys: frozenset[tuple[str, str, str]] = frozenset()
-    """What the store finds it by: kind, name, value."""
+    keys: frozenset[tuple[str, str]] = frozenset()
+    """What the store finds it by: name, value."""
+
+
+Change = tuple[str, str, str]
+"""What a request did: op, target and digest of an `Effect`."""
 
 
 class Effect(NamedTuple):
@@ -69,7 +72,7 @@ class Store:
         self._connection.execute("pragma synchronous = off")  # outlives this process, if not a power cut
         self._connection.create_function("lower", 1, _lower, deterministic=True)
         self._connection.executescript(_SCHEMA)
-        self._last_id: int = self.query("select coalesce(max(seq), 0) from sqlite_sequence where name = 'records'")[0][0]
+        self._last_id: int = self.query("select coalesce(max(value), 0) from numbers where name = 'records'")[0][0]
 
     def close(self) -> None:
         """Lets go of the file."""
@@ -124,22 +127,26 @@ class Store:
     def save(self, records: Sequence[Record]) -> None:
         """Keeps records as they are now, and finds them by their present keys only."""
         sql = """insert into records values (?, ?, ?, ?, ?)
-                 on conflict(id) do update set kind = excluded.kind, body = excluded.body, changed_at = excluded.changed_at"""
+                 on conflict(kind, id) do update set body = excluded.body, changed_at = excluded.changed_at"""
+        rows: list[tuple[Any, ...]] = []
         gone: list[tuple[Any, ...]] = []
         come: list[tuple[Any, ...]] = []
         for record in records:
-            keys = self._keys(record.kind, record.body)
-            gone += [(*key, record.id) for key in record.keys - keys]
-            come += [(*key, record.id) for key in keys - record.keys]
-            record.keys = keys
+            kind, id, keys = record.kind, record.id, self._keys(record.kind, record.body)
+            rows.append((kind, id, orjson.dumps(record.body).decode(), record.created_at, record.changed_at))
+            if keys != record.keys:
+                gone += [(kind, *key, id) for key in record.keys - keys]
+                come += [(kind, *key, id) for key in keys - record.keys]
+                record.keys = keys
         with self.transaction():
-            self.run_many(sql, [(r.id, r.kind, orjson.dumps(r.body).decode(), r.created_at, r.changed_at) for r in records])
+            self.run_many(sql, rows)
             self.run_many("delete from keys where kind = ? and name = ? and value = ? and id = ?", gone)
             self.run_many("insert or ignore into keys values (?, ?, ?, ?)", come)
+            self.query("insert into numbers values ('records', ?) on conflict(name) do update set value = excluded.value", (self._last_id,))
 
     def find(self, kind: str, name: str, values: Iterable[str]) -> dict[str, list[Record]]:
         """Records that have one of the values as the named key, oldest first."""
-        sql = f"""select k.value, {_COLUMNS.replace("id", "r.id", 1)} from keys k join records r on r.id = k.id
+        sql = f"""select k.value, {_COLUMNS.replace("id", "r.id", 1)} from keys k join records r on r.kind = k.kind and r.id = k.id
                   where k.kind = ? and k.name = ? and k.value in (select value from json_each(?)) order by r.id"""
         found: dict[str, list[Record]] = {}
         rows = self.query(sql, (kind, name, _listed(values)))
@@ -176,11 +183,11 @@ class Store:
     def delete(self, records: Iterable[Record]) -> None:
         """Forgets records, their keys and their memberships."""
         gone = list(records)
-        ids = [(r.id,) for r in gone]
+        keys = [(r.kind, *key, r.id) for r in gone for key in r.keys]
         with self.transaction():
-            self.run_many("delete from records where id = ?", ids)
-            self.run_many("delete from listed where member = ?", ids)
-            self.run_many("delete from keys where kind = ? and name = ? and value = ? and id = ?", [(*key, r.id) for r in gone for key in r.keys])
+            self.run_many("delete from records where kind = ? and id = ?", [(r.kind, r.id) for r in gone])
+            self.run_many("delete from listed where member = ?", [(r.id,) for r in gone])
+            self.run_many("delete from keys where kind = ? and name = ? and value = ? and id = ?", keys)
         for record in gone:
             record.keys = frozenset()
 
@@ -228,14 +235,13 @@ class Store:
         bodies = orjson.loads(f"[{','.join(row[1] for row in rows)}]")
         return [Record(kind, row[0], body, row[2], row[3], self._keys(kind, body)) for row, body in zip(rows, bodies, strict=True)]
 
-    def _keys(self, kind: str, body: Mapping[str, Any]) -> frozenset[tuple[str, str, str]]:
-        return frozenset([(kind, name, value) for name, value in self._index(kind, body)]) if self._index else frozenset()
+    def _keys(self, kind: str, body: Mapping[str, Any]) -> frozenset[tuple[str, str]]:
+        return frozenset(self._index(kind, body)) if self._index else frozenset()
 
-    def tell(self, at: int, request: str, effects: Sequence[Effect]) -> None:
+    def tell(self, at: int, request: str, effects: Sequence[Change]) -> None:
         """Writes down what a request changed."""
         if effects:
-            told = orjson.dumps([(one.op, one.target, one.digest) for one in effects]).decode()
-            self.query("insert into changes(at, request, told) values (?, ?, ?)", (at, request, told))
+            self.query("insert into changes(at, request, told) values (?, ?, ?)", (at, request, orjson.dumps(effects).decode()))
 
     def effects(self) -> list[Effect]:
         """Everything that ever changed, in order."""
