@@ -124,7 +124,7 @@ class Braze(Emulation):
                 self._change(call, user, one, identity[0], new=before is None)
             else:
                 if before is None:
-                    call.note("create", f"user/{user.id}", identity)
+                    call.made(f"user/{user.id}")
                 told = {key: value for key, value in one.items() if key not in IDENTIFIERS}
                 events.append(self.store.make("event", {"name": one.get("name", "purchase"), **told, "user": user.id}, call.at))
                 call.note("event", f"{array}/{user.id}/{digest(told)}")
@@ -186,9 +186,13 @@ class Braze(Emulation):
                 body.pop(name, None)
             else:
                 body[name] = _merged(body.get(name), value) if isinstance(value, dict) else value
-        if new or body != user.body:
-            user.body, user.changed_at = body, call.at
-            call.note("create" if new else "update", f"user/{user.id}", body)
+        if new:
+            call.made(f"user/{user.id}")
+        elif body == user.body:
+            return
+        else:
+            call.note("update", f"user/{user.id}", body)
+        user.body, user.changed_at = body, call.at
 
     def _delete(self, call: Call) -> Response:
         body = call.object()
@@ -201,8 +205,7 @@ class Braze(Emulation):
         objects = [one if isinstance(one, dict) and name in one else {name: one} for one in body[given[0]]]
         found = {user.id: user for user in self._users(map(_identity, objects)).values()}
         self.store.delete(found.values())
-        for user in found:
-            call.note("erase", f"user/{user}")
+        call.note_each("erase", (f"user/{user}" for user in found))
         return JSONResponse({"deleted": len(found), "message": "success"})
 
     def _export(self, call: Call) -> Response:
@@ -240,8 +243,7 @@ class Braze(Emulation):
             members = list(dict.fromkeys(user.id for user in self._users(map(_identity, objects)).values()))
             group, subscribed = self._group(str(one.get("subscription_group_id")), call.at), one["subscription_state"] == "subscribed"
             moved = self.store.list_add(group.id, members, call.at) if subscribed else self.store.list_remove(group.id, members)
-            for member in moved:
-                call.note(one["subscription_state"], f"group/{group.id}/{member}")
+            call.note_each(one["subscription_state"], (f"group/{group.id}/{member}" for member in moved))
         return JSONResponse({"message": "success"}, 201)
 
     def _subscription(self, call: Call) -> Response:

@@ -146,8 +146,9 @@ class CustomerIo(Emulation):
     def _apply_all(self, call: Call, items: Sequence[Any]) -> list[dict[str, str]]:
         """Carries out items one after another; what is wrong with each, or nothing."""
         call.rows, keys = len(items), [_keys(item) for item in items]
-        names = [f"{name}:{value}" for some in keys for name, value in some]
-        suppressed = set(self.store.find("suppressed", "id", names)) if self.store.count("suppressed") else set[str]()
+        suppressed = set[str]()
+        if self.store.count("suppressed"):
+            suppressed = set(self.store.find("suppressed", "id", [f"{name}:{value}" for some in keys for name, value in some]))
         batch = _Batch(self._people(keys), suppressed)
         faults = [self._apply(call, item, some, position, batch) for position, (item, some) in enumerate(zip(items, keys, strict=True))]
         self.store.save([*batch.changed.values(), *batch.events.values()])
@@ -176,7 +177,7 @@ class CustomerIo(Emulation):
                 self._change(call, known, item, batch, new=person is None)
             else:
                 if person is None:
-                    call.note("create", f"person/{known.id}", known.body)
+                    call.made(f"person/{known.id}")
                 self._record_event(call, known, item, batch)
         return {}
 
@@ -187,27 +188,33 @@ class CustomerIo(Emulation):
         call.note("erase", f"person/{person.id}")
 
     def _new_person(self, call: Call, item: Mapping[str, Any], keys: Sequence[tuple[str, str]], batch: _Batch) -> Record:
-        person = self.store.make("person", {"id": None, "email": None, "attributes": {}}, call.at)
-        person.body |= {**item["identifiers"], "cio_id": _cio_id(person.id)}
+        person = self.store.make("person", {"id": None, "email": None, "attributes": {}, **item["identifiers"]}, call.at)
+        person.body["cio_id"] = _cio_id(person.id)
         batch.changed[person.id] = person
-        batch.known.update(dict.fromkeys(keys, person))
+        for key in keys:
+            batch.known[key] = person
         return person
 
     def _change(self, call: Call, person: Record, item: Mapping[str, Any], batch: _Batch, *, new: bool) -> None:
         """Merges attributes; an attribute "" or null is taken away; `id` and `email` among them or beside set what was missing."""
         attributes, identifiers, before = item.get("attributes") or {}, item["identifiers"], person.body
         kept = {**before["attributes"], **attributes}
-        for name in NO_ATTRIBUTES & kept.keys():
+        for name in [name for name, value in kept.items() if value is None or value == "" or name in NO_ATTRIBUTES]:
             del kept[name]
-        kept = {name: value for name, value in kept.items() if value is not None and value != ""}
         body: dict[str, Any] = {**before, "attributes": kept}
         for name in ("id", "email"):
             body[name] = attributes.get(name) or identifiers.get(name) or before.get(name)
-        if new or body != before:
-            person.body, person.changed_at = body, call.at
-            batch.changed[person.id] = person
-            batch.known.update({(name, _normal(name, body[name])): person for name in IDENTIFIERS if body[name]})
-            call.note("create" if new else "update", f"person/{person.id}", body)
+        if new:
+            call.made(f"person/{person.id}")
+        elif body == before:
+            return
+        else:
+            call.note("update", f"person/{person.id}", body)
+        person.body, person.changed_at = body, call.at
+        batch.changed[person.id] = person
+        for name in IDENTIFIERS:
+            if body[name]:
+                batch.known[name, _normal(name, body[name])] = person
 
     def _record_event(self, call: Call, person: Record, item: Mapping[str, Any], batch: _Batch) -> None:
         """Keeps an event; one whose id was seen before is the same event and dropped."""
@@ -257,8 +264,7 @@ class CustomerIo(Emulation):
         else:
             members = list(self.store.ids_by("person", name, [_normal(name, one) for one in ids]).values())
         moved = self.store.list_add(segment.id, members, call.at) if change == "add" else self.store.list_remove(segment.id, members)
-        for member in moved:
-            call.note(change, f"segment/{segment.id}/{member}")
+        call.note_each(change, (f"segment/{segment.id}/{member}" for member in moved))
         return JSONResponse({})
 
     def _create_segment(self, call: Call) -> Response:
@@ -267,7 +273,7 @@ class CustomerIo(Emulation):
             raise RefusedError(self.failure(call, 400))
         segment = self.store.make("segment", {"name": told["name"], "description": told.get("description", "")}, call.at)
         self.store.save([segment])
-        call.note("create", f"segment/{segment.id}", segment.body)
+        call.made(f"segment/{segment.id}")
         return JSONResponse({"segment": _shown(segment)})
 
     def _segments(self, call: Call) -> Response:

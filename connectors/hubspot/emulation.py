@@ -139,7 +139,7 @@ class HubSpot(Emulation):
         told = {name: body[name] for name in ("label", "type", "fieldType", "groupName", "hasUniqueValue", "description") if name in body}
         record = self.store.make("property", _property(body["name"]) | told, call.at)
         self.store.save([record])
-        call.note("create", f"property/{body['name']}", told)
+        call.made(f"property/{body['name']}")
         return JSONResponse(record.body, 201)
 
     def _learn_properties(self) -> None:

@@ -146,13 +146,16 @@ class Contacts:
             if trouble:
                 errors.append(trouble)
                 continue
-            new = key not in found
-            record = found.get(key) or self._store.make("contact", {name: str(one["id"])}, call.at)
-            wanted = {**record.body, **one["properties"]}
-            if new or wanted != record.body:
+            record = found.get(key)
+            new = record is None
+            if record is None:
+                record = self._store.make("contact", {name: one["id"], **one["properties"]}, call.at)
+                changed.append(record)
+                call.made(f"contact/{record.id}")
+            elif (wanted := {**record.body, **one["properties"]}) != record.body:
                 record.body, record.changed_at = wanted, call.at
                 changed.append(record)
-                call.note("create" if new else "update", f"contact/{record.id}", wanted)
+                call.note("update", f"contact/{record.id}", wanted)
             result = _shown(record, None)
             if "objectWriteTraceId" in one:
                 result["objectWriteTraceId"] = one["objectWriteTraceId"]

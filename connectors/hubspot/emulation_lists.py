@@ -52,7 +52,7 @@ class Lists:
             raise invalid(call, "List names must be unique.", "ILS.DUPLICATE_LIST_NAMES")
         record = self._store.make("list", {"name": body["name"], "processingType": body["processingType"]}, call.at)
         self._store.save([record])
-        call.note("create", f"list/{record.id}", record.body)
+        call.made(f"list/{record.id}")
         return JSONResponse({"list": self._list(record)})
 
     def _search_lists(self, call: Call) -> Response:
@@ -130,8 +130,7 @@ class Lists:
         return JSONResponse({name: [str(member) for member in members] for name, members in told.items()})
 
     def _note_members(self, call: Call, record: Record, op: str, members: Iterable[int]) -> None:
-        for member in members:
-            call.note(op, f"list/{record.id}/{member}")
+        call.note_each(op, (f"list/{record.id}/{member}" for member in members))
 
     def _my_list(self, call: Call) -> Record:
         found = self._store.get("list", [number(call, call.path("list"))])

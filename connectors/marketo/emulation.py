@@ -166,7 +166,10 @@ class Marketo(Emulation):
             if wanted != lead.body:
                 lead.body, lead.changed_at = wanted, call.at
                 changed[lead.id] = lead
-                call.note("update" if matches else "create", f"lead/{lead.id}", wanted)
+                if matches:
+                    call.note("update", f"lead/{lead.id}", wanted)
+                else:
+                    call.made(f"lead/{lead.id}")
             known.setdefault(key, [] if action == "createDuplicate" else [lead])
             results.append({"id": lead.id, "status": "updated" if matches else "created"})
         self.store.save(list(changed.values()))
@@ -221,8 +224,7 @@ class Marketo(Emulation):
         found = self.store.get("lead", ids)
         self.store.delete(found.values())
         self.store.save([self.store.make("deleted", {"leadId": lead}, call.at) for lead in found])
-        for lead in found:
-            call.note("erase", f"lead/{lead}")
+        call.note_each("erase", (f"lead/{lead}" for lead in found))
         return self.answer(call, [{"id": lead, "status": "deleted"} if lead in found else {"id": lead, **_skipped("1004")} for lead in ids])
 
     def _create_list(self, call: Call) -> Response:
@@ -237,7 +239,7 @@ class Marketo(Emulation):
             raise RefusedError(self.error(call, "709", "Static List with the same name already exists"))
         record = self.store.make("list", {"name": form["name"], "description": form.get("description", "")}, call.at)
         self.store.save([record])
-        call.note("create", f"list/{record.id}", record.body)
+        call.made(f"list/{record.id}")
         where = {"folder": folder, "url": f"{call.base}/#ST{record.id}", "workspace": "Default", "computedUrl": ""}
         return self.answer(call, [_list(record) | where])
 
@@ -275,8 +277,7 @@ class Marketo(Emulation):
         return self._page(call, [member for member, _ in self.store.list_page(self._my_list(call).id)])
 
     def _note(self, call: Call, record: Record, op: str, leads: Iterable[int]) -> None:
-        for lead in leads:
-            call.note(op, f"list/{record.id}/{lead}")
+        call.note_each(op, (f"list/{record.id}/{lead}" for lead in leads))
 
     def _page(self, call: Call, ids: Sequence[int]) -> Response:
         """A page of leads, and the token of the next where there is one."""

@@ -152,7 +152,7 @@ class Salesforce(Emulation):
         """Creates, updates or upserts rows: id ("" if none), whether it is new, and what was wrong, per row."""
         found, seen = self._known(kind, operation, rows, external), set[str]()
         name, at, outcomes = "Id" if operation == "update" else external, call.at // 1000 * 1000, list[tuple[str, bool, Fault | None]]()
-        changed: dict[int, Record] = {}
+        changed: list[Record] = []
         pairs = [_pair(kind, row) for row in rows] if OBJECTS[kind].pair else [""] * len(rows)
         taken = set(self.store.ids_by(kind, "pair", pairs)) if any(pairs) else set[str]()
         for position, (row, pair) in enumerate(zip(rows, pairs, strict=True)):
@@ -167,15 +167,17 @@ class Salesforce(Emulation):
                 outcomes.append(("", False, fault))
                 continue
             new = record is None
-            before, record = (None, self.new(kind, fields, at)) if record is None else (record.body, record)
-            wanted = record.body if before is None else before | fields
-            if wanted != before:
+            if record is None:
+                record = self.new(kind, fields, at)
+                changed.append(record)
+                call.made(f"{kind}/{record.body['Id']}")
+            elif (wanted := record.body | fields) != record.body:
                 record.body, record.changed_at = wanted, at
-                changed[record.id] = record
-                call.note("create" if new else "update", f"{kind}/{wanted['Id']}", wanted)
+                changed.append(record)
+                call.note("update", f"{kind}/{wanted['Id']}", wanted)
             taken.add(pair)
-            outcomes.append((wanted["Id"], new, None))
-        self.store.save(list(changed.values()))
+            outcomes.append((record.body["Id"], new, None))
+        self.store.save(changed)
         return outcomes
 
     def remove(self, call: Call, ids: Sequence[str], *, hard: bool) -> list[Fault | None]:
@@ -352,7 +354,11 @@ class Salesforce(Emulation):
                 "ALL_OR_NONE_OPERATION_ROLLED_BACK", "Record rolled back because not all records were valid and the request was using AllOrNone"
             )
             raise RefusedError(JSONResponse([_saved("", fault or rest) for _, _, fault in outcomes]))
-        return JSONResponse([_saved(id, fault) | ({"created": new} if operation == "upsert" and not fault else {}) for id, new, fault in outcomes])
+        if operation == "upsert":
+            return JSONResponse(
+                [_saved(id, fault) if fault else {"id": id, "success": True, "errors": [], "created": new} for id, new, fault in outcomes]
+            )
+        return JSONResponse([_saved(id, fault) for id, _, fault in outcomes])
 
     def _delete(self, call: Call) -> Response:
         ids = [id for id in call.query("ids").split(",") if id]
@@ -365,12 +371,14 @@ class Salesforce(Emulation):
 
 def _pair(kind: str, fields: Mapping[str, Any]) -> str:
     """The values that together are unique, as one text."""
-    return "|".join([str(fields.get(name)) for name in OBJECTS[kind].pair])
+    return "|".join(map(str, map(fields.get, OBJECTS[kind].pair)))
 
 
 def _saved(id: str, fault: Fault | None) -> dict[str, Any]:
-    errors = [{"statusCode": fault.code, "message": fault.message, "fields": list(fault.fields)}] if fault else []
-    return {**({"id": id} if id else {}), "success": fault is None, "errors": errors}
+    if fault is None:
+        return {"id": id, "success": True, "errors": []}
+    error = {"statusCode": fault.code, "message": fault.message, "fields": list(fault.fields)}
+    return {**({"id": id} if id else {}), "success": False, "errors": [error]}
 
 
 EMULATION = Salesforce

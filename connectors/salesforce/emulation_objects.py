@@ -36,9 +36,12 @@ class SObject:
     external: tuple[str, ...] = ()
     pair: tuple[str, ...] = ()
     all: Mapping[str, str] = field(init=False)
+    plain: frozenset[str] = field(init=False)
+    """Fields that take any text."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "all", {**SYSTEM, **self.fields})
+        object.__setattr__(self, "plain", frozenset([name for name, type in self.fields.items() if type in PLAIN]))
 
 
 _PERSON = {"FirstName": "string", "LastName": "string", "Email": "email", "Phone": "phone", "MobilePhone": "phone", "HasOptedOutOfEmail": "boolean"}
@@ -100,16 +103,20 @@ def record_number(id: Any) -> int:
 def fault_of(kind: SObject, fields: Mapping[str, Any], before: Mapping[str, Any] | None) -> Fault | None:
     """What is wrong with the fields of a row; `before` is the record as it is, None where it is new."""
     for name, value in fields.items():
+        if name in kind.plain and isinstance(value, str):
+            continue
         type = kind.fields.get(name)
         if type is None:
             return Fault("INVALID_FIELD", f"No such column '{name}' on sobject", (name,))
-        if type in PLAIN and isinstance(value, str):
-            continue
         if value is not None and not _fits(type, value):
             code = "INVALID_EMAIL_ADDRESS" if type == "email" else "JSON_PARSER_ERROR"
             return Fault(code, f"{name}: invalid {type}", (name,))
-    missing = tuple([name for name in kind.required if fields.get(name, before.get(name) if before else None) in (None, "")])
-    return Fault("REQUIRED_FIELD_MISSING", f"Required fields are missing: [{', '.join(missing)}]", missing) if missing else None
+    after = fields if before is None else {**before, **fields}
+    for name in kind.required:
+        if after.get(name) in (None, ""):
+            missing = tuple([one for one in kind.required if after.get(one) in (None, "")])
+            return Fault("REQUIRED_FIELD_MISSING", f"Required fields are missing: [{', '.join(missing)}]", missing)
+    return None
 
 
 def converted(kind: SObject, fields: Mapping[str, str]) -> dict[str, Any]:

@@ -139,6 +139,10 @@ class Call:
         """Says that something changed. What is told twice in a row about one target counts as repeated."""
         self.effects.append((op, target, "" if content is None else digest(content)))
 
+    def made(self, target: str) -> None:
+        """Says that something new is there. Its id was never used before, so this can't happen twice and needs no digest."""
+        self.effects.append(("create", target, ""))
+
     def note_each(self, op: str, targets: Iterable[str]) -> None:
         """As `note`, for many targets."""
         self.effects += [(op, target, "") for target in targets]
