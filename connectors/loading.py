@@ -5,7 +5,6 @@ With `SEG_TRACE_PLUGINS=1` each hook that is called is written to standard error
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
 import sys
@@ -23,6 +22,7 @@ from connectors.conformance import consent_provider_fault, destination_fault, en
 from connectors.discovery import Candidate
 from connectors.hookspecs import CONNECTOR_HOOKS, POLICY_HOOKS, PROJECT, ConnectorSpecs, PolicySpecs
 from connectors.types import Normaliser
+from connectors.words import did_you_mean
 
 KINDS: Mapping[str, tuple[str, Callable[[Any], str | None]]] = {
     "source": ("seg_sources", source_fault),
@@ -170,8 +170,8 @@ def _hook_fault(message: str) -> str:
     if not unknown:
         return " ".join(message.split())
     hooks = [*CONNECTOR_HOOKS, *POLICY_HOOKS]
-    close = difflib.get_close_matches(unknown[1], hooks, n=1)
-    return f"there is no hook {unknown[1]!r} ({f'did you mean {close[0]!r}?' if close else 'hooks: ' + ', '.join(hooks)})"
+    hint = did_you_mean(unknown[1], hooks) or f"hooks: {', '.join(hooks)}"
+    return f"there is no hook {unknown[1]!r} ({hint})"
 
 
 def _shown(hook: str, result: Any) -> str:

@@ -9,7 +9,6 @@ plug-ins off, built-ins too; `SEG_TRACE_PLUGINS=1` shows every call of a hook.
 
 from __future__ import annotations
 
-import difflib
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -24,6 +23,7 @@ from connectors.errors import ConfigError
 from connectors.loading import KINDS, Loaded, described, load_plugin, traced
 from connectors.normalise import rules
 from connectors.types import ConsentProvider, DeliveryEvent, Destination, Enricher, Normaliser, PlanSummary, Source
+from connectors.words import did_you_mean
 
 LOAD_SECONDS = 30.0
 """How long a plug-in may take to import and answer its hooks."""
@@ -136,10 +136,8 @@ class Registry:
         hints = []
         if others:
             hints.append(f"{connector!r} is of another kind: {', '.join(others)}")
-        elif close := difflib.get_close_matches(connector, known, n=1):
-            hints.append(f"did you mean {close[0]!r}?")
         else:
-            hints.append(f"known: {', '.join(sorted(known)) or 'none'}")
+            hints.append(did_you_mean(connector, known) or f"known: {', '.join(sorted(known)) or 'none'}")
         for record in self.records:
             if record.error:
                 hints.append(f"the plug-in {record.name!r} ({record.origin}) is broken and may be the cause: {record.error}")

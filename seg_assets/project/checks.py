@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from connectors.words import did_you_mean
 from seg_assets.documents import Steps
 from seg_assets.project import names
 from seg_assets.project.destinations import Destination
@@ -14,7 +15,6 @@ from seg_assets.project.explain import Problem
 from seg_assets.project.models import ProjectConfig, Stream
 from seg_assets.project.sql import check_scalar
 from seg_assets.project.values import SLUG
-from seg_assets.project.words import did_you_mean
 from seg_assets.schema.tables import UNIFIED
 from seg_assets.schema.taxonomy import Taxonomy
 
@@ -44,7 +44,7 @@ def taxonomy_problems(addition: Mapping[str, Any]) -> Iterator[Problem]:
     """What is wrong with the shape and the names of a project's taxonomy.yaml, before it joins the default one."""
     for part, entries in addition.items():
         if part not in Taxonomy.model_fields:
-            yield Problem((part,), f"unknown key{did_you_mean(part, Taxonomy.model_fields)}")
+            yield Problem((part,), f"unknown key{did_you_mean(part, Taxonomy.model_fields, lead='; ')}")
         elif not isinstance(entries, Mapping | None):
             yield Problem((part,), "must be a mapping of keys")
         for name in entries if isinstance(entries, Mapping) and part != "enums" else ():
@@ -101,4 +101,4 @@ def _destination(at: Steps, destination: Destination, taxonomy: Taxonomy) -> Ite
 
 def _unknown(steps: Steps, name: str, known: Iterable[str], what: str) -> Iterator[Problem]:
     if name not in known:
-        yield Problem(steps, f"{name!r} is not a {what}{did_you_mean(name, known)}")
+        yield Problem(steps, f"{name!r} is not a {what}{did_you_mean(name, known, lead='; ')}")

@@ -7,8 +7,8 @@ from typing import Any, NamedTuple, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
+from connectors.words import did_you_mean
 from seg_assets.documents import Steps
-from seg_assets.project.words import did_you_mean
 
 
 class Problem(NamedTuple):
@@ -44,7 +44,7 @@ def explain(error: ValidationError, model: type[BaseModel]) -> Iterator[Problem]
         steps: Steps = tuple(step for step in finding["loc"] if step != "[key]")
         kind, context = finding["type"], finding.get("ctx", {})
         if kind == "extra_forbidden":
-            yield Problem(steps, f"unknown key{did_you_mean(str(steps[-1]), _keys(model, steps[:-1]))}")
+            yield Problem(steps, f"unknown key{did_you_mean(str(steps[-1]), _keys(model, steps[:-1]), lead='; ')}")
         elif kind == "missing":
             yield Problem(steps[:-1], f"the key {str(steps[-1])!r} is missing")
         elif kind == "value_error":

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from seg_assets.project.words import did_you_mean
+from connectors.words import did_you_mean
 
 if TYPE_CHECKING:
     import duckdb
@@ -113,7 +113,7 @@ def _check(node: Node) -> None:
         if name == "row":
             raise ValueError("the SQL holds a list of values; write one expression per column")
         if name not in _functions():
-            raise ValueError(f"the SQL calls {name}(), which is not a scalar function{did_you_mean(name, _functions())}")
+            raise ValueError(f"the SQL calls {name}(), which is not a scalar function{did_you_mean(name, _functions(), lead='; ')}")
         if not _functions()[name]:
             raise ValueError(f"the SQL calls {name}(), which is not a function of one row's values alone")
         if node["distinct"] or node["filter"] or node["order_bys"]["orders"]:

@@ -14,7 +14,7 @@ from typing import Annotated, Any, NamedTuple
 
 from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, WithJsonSchema
 
-from seg_assets.project.words import did_you_mean
+from connectors.words import did_you_mean
 
 _SECONDS = MappingProxyType({"w": 604_800, "d": 86_400, "h": 3_600, "m": 60, "s": 1})
 _DURATION = r"(?:[0-9]+w)?(?:[0-9]+d)?(?:[0-9]+h)?(?:[0-9]+m)?(?:[0-9]+s)?"
@@ -92,13 +92,13 @@ def parse_instant(value: Any) -> datetime:
 def _zone(name: str) -> str:
     zones = zoneinfo.available_timezones()
     if name not in zones:
-        raise ValueError(f"{name!r} is not an IANA time zone like Europe/Berlin{did_you_mean(name, zones)}")
+        raise ValueError(f"{name!r} is not an IANA time zone like Europe/Berlin{did_you_mean(name, zones, lead='; ')}")
     return name
 
 
 def _currency(code: str) -> str:
     if code not in CURRENCIES:
-        raise ValueError(f"{code!r} is not an ISO 4217 currency code like EUR{did_you_mean(code, CURRENCIES)}")
+        raise ValueError(f"{code!r} is not an ISO 4217 currency code like EUR{did_you_mean(code, CURRENCIES, lead='; ')}")
     return code
 
 
@@ -106,7 +106,7 @@ def _region(code: str) -> str:
     from phonenumbers import SUPPORTED_REGIONS
 
     if code not in SUPPORTED_REGIONS:
-        raise ValueError(f"{code!r} is not an ISO 3166 country code like DE{did_you_mean(code, SUPPORTED_REGIONS)}")
+        raise ValueError(f"{code!r} is not an ISO 3166 country code like DE{did_you_mean(code, SUPPORTED_REGIONS, lead='; ')}")
     return code
 
 

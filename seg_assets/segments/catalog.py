@@ -5,7 +5,6 @@ Built from the taxonomy and the canonical person tables; nothing is named here a
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from functools import cache
 
 import ibis.expr.datatypes as dtypes
 
+from connectors.words import did_you_mean
 from seg_assets.errors import ProjectError
 from seg_assets.schema.tables import ENGAGEMENT, EVENTS, FEATURES, PERSONAS, PROFILES, RFM
 from seg_assets.schema.taxonomy import Taxonomy, default_taxonomy, fold
@@ -63,13 +63,12 @@ class Catalog:
     def event_hint(self, name: str) -> str | None:
         """A suggestion for an unknown event: its canonical name where the taxonomy knows another spelling, else the nearest ones."""
         known = self.spellings.get(fold(name))
-        return f"did you mean {known}?" if known else suggestion(name, self.events)
+        return f"did you mean {known!r}?" if known else suggestion(name, self.events)
 
 
 def suggestion(word: str, known: Iterable[str]) -> str | None:
-    """`did you mean ...?` with the known words nearest to `word`, or None."""
-    near = difflib.get_close_matches(fold(word), sorted(known), n=2, cutoff=0.55)
-    return f"did you mean {' or '.join(near)}?" if near else None
+    """The hint for a name that a segment misspells: at most two it may stand for; None when none is near."""
+    return did_you_mean(fold(word), known, at_most=2) or None
 
 
 def catalog_of(taxonomy: Taxonomy, tables: Iterable[Table] = (PROFILES, FEATURES, ENGAGEMENT, RFM)) -> Catalog:

@@ -159,7 +159,9 @@ def test_a_segment_that_can_not_be_read_fails_the_run_and_keeps_its_members(proj
     file.write_text(file.read_text(encoding="utf-8").replace("product_viewed", "product_viewd"), encoding="utf-8")
     done = seg("run", "--project", project, "--select", f'key:"segments/memberships" or {ACTIVATION}', "--json", CRM_SECRET=SECRET)
     assert done.code == 1
-    assert [line for line in done.err.splitlines() if line.startswith(f"seg: {file}:4:9: unknown event 'product_viewd' (did you mean product_viewed")]
+    assert [
+        line for line in done.err.splitlines() if line.startswith(f"seg: {file}:4:9: unknown event 'product_viewd' (did you mean 'product_viewed'")
+    ]
     assert {s["id"] for s in done.json["segments"]} == {s["id"] for s in up.json["segments"]}
     assert receiver.held.members("recently_active") == before
 
