@@ -48,9 +48,10 @@ class Braze(Emulation):
     def index(self, kind: str, body: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
         if kind == "group":
             return [("name", body["name"])]
-        aliases = [("user_alias", _alias(alias)) for alias in body.get("user_aliases", ())]
-        plain = [(name, _normal(name, body[name])) for name in ("external_id", "email", "phone") if body.get(name)]
-        return plain + aliases if kind == "user" else ()
+        if kind != "user":
+            return ()
+        plain = [(name, _normal(name, body[name])) for name in TEXTS if body.get(name)]
+        return [*plain, *(("user_alias", _alias(alias)) for alias in body["user_aliases"])] if "user_aliases" in body else plain
 
     def admit(self, call: Call) -> None:
         if not self.tokens.holder("key", call.bearer, call.now):

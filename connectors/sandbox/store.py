@@ -30,7 +30,7 @@ Index = Callable[[str, Mapping[str, Any]], Iterable[tuple[str, str]]]
 _T = TypeVar("_T")
 
 
-@dataclass
+@dataclass(slots=True)
 class Record:
     """One thing a vendor keeps. Times are Unix milliseconds."""
 
@@ -39,7 +39,7 @@ class Record:
     body: dict[str, Any]
     created_at: int
     changed_at: int
-    keys: frozenset[tuple[str, str]] = frozenset()
+    keys: Sequence[tuple[str, str]] = ()
     """What the store finds it by: name, value."""
 
 
@@ -135,8 +135,8 @@ class Store:
             kind, id, keys = record.kind, record.id, self._keys(record.kind, record.body)
             rows.append((kind, id, orjson.dumps(record.body).decode(), record.created_at, record.changed_at))
             if keys != record.keys:
-                gone += [(kind, *key, id) for key in record.keys - keys]
-                come += [(kind, *key, id) for key in keys - record.keys]
+                gone += [(kind, *key, id) for key in record.keys if key not in keys]
+                come += [(kind, *key, id) for key in keys if key not in record.keys]
                 record.keys = keys
         with self.transaction():
             self.run_many(sql, rows)
@@ -189,7 +189,7 @@ class Store:
             self.run_many("delete from listed where member = ?", [(r.id,) for r in gone])
             self.run_many("delete from keys where kind = ? and name = ? and value = ? and id = ?", keys)
         for record in gone:
-            record.keys = frozenset()
+            record.keys = ()
 
     def list_add(self, list_id: int, members: Iterable[int], at: int) -> list[int]:
         """Puts records on a list; those that were not on it already, in their order."""
@@ -235,8 +235,8 @@ class Store:
         bodies = orjson.loads(f"[{','.join(row[1] for row in rows)}]")
         return [Record(kind, row[0], body, row[2], row[3], self._keys(kind, body)) for row, body in zip(rows, bodies, strict=True)]
 
-    def _keys(self, kind: str, body: Mapping[str, Any]) -> frozenset[tuple[str, str]]:
-        return frozenset(self._index(kind, body)) if self._index else frozenset()
+    def _keys(self, kind: str, body: Mapping[str, Any]) -> Sequence[tuple[str, str]]:
+        return tuple(self._index(kind, body)) if self._index else ()
 
     def tell(self, at: int, request: str, effects: Sequence[Change]) -> None:
         """Writes down what a request changed."""
