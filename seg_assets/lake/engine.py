@@ -67,7 +67,7 @@ class Engine:
         """Parquet files as one lazy table with exactly the columns of `schema`.
 
         Args:
-            files: absolute paths; columns a file lacks are null.
+            files: absolute paths, or addresses of a mounted file system; columns a file lacks are null.
             schema: names and types to deliver.
             partitions: columns whose values stand in the folder names.
             row_number: name of a further int64 column that numbers the rows of each file from 0.
@@ -107,6 +107,11 @@ class Engine:
         name = f"arrow_{uuid.uuid4().hex}"
         self.connection.con.register(name, data)
         return self.connection.table(name)
+
+    def mount(self, filesystem: Any) -> None:
+        """Lets `read_files` find files of an fsspec file system, by addresses with its protocol."""
+        if not self.connection.con.filesystem_is_registered(filesystem.protocol):
+            self.connection.con.register_filesystem(filesystem)
 
     def write_files(self, expr: ir.Table, folder: Path, *, partition_by: str | None = None, order_by: Sequence[str] = ()) -> list[WrittenFile]:
         """Computes `expr` into new Parquet files under `folder`, in parallel and in bounded memory."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,14 +17,13 @@ from urllib.parse import unquote
 import ibis
 import ibis.expr.types as ir
 import pyarrow as pa
-from deltalake import CommitProperties, DeltaTable, Schema, write_deltalake
+from deltalake import CommitProperties, DeltaTable, Schema
 from deltalake.exceptions import TableNotFoundError
 from deltalake.transaction import AddAction, create_table_with_add_actions
 
 from seg_assets.errors import LakeError
 from seg_assets.lake.engine import Engine, WrittenFile
-
-Key = tuple[str, ...]
+from seg_assets.lake.files import Key, files_at, side_by_side
 
 RUN_ID = "run_id"
 """The one fact that tells two equal commits apart."""
@@ -52,40 +51,34 @@ class Lake:
     def __init__(self, root: str | Path, engine: Engine | None = None, storage_options: Mapping[str, str] | None = None) -> None:
         self.root = str(root)
         self.engine = engine or Engine()
-        self.storage_options = dict(storage_options or {})
-        self.is_local = "://" not in self.root
+        self.files = files_at(self.root, dict(storage_options or {}))
 
     def uri(self, key: Key) -> str:
         """Where the table of `key` lives."""
-        return str(Path(self.root, *key).absolute()) if self.is_local else "/".join([self.root.rstrip("/"), *key])
+        return self.files.uri(key)
 
     def delta(self, key: Key, version: int | None = None) -> DeltaTable:
         """The Delta table itself.
 
         Raises:
-            LakeError: there is no such table (or no such version).
+            LakeError: there is no such table (or no such version), or the object store can't be reached.
         """
         try:
-            return DeltaTable(self.uri(key), version=version, storage_options=self.storage_options)
+            with self.files.reached():
+                return self.files.table(key, version)
         except TableNotFoundError:
             raise LakeError(
                 f"the lake has no table {'/'.join(key)}", hint="`seg status` lists what is there, `seg run` makes what is missing"
             ) from None
 
     def exists(self, key: Key) -> bool:
-        return DeltaTable.is_deltatable(self.uri(key), self.storage_options)
+        with self.files.reached():
+            return self.files.holds(key)
 
     def tables(self) -> list[Key]:
         """The key of every table of the lake, sorted."""
-        if self.is_local:
-            root = Path(self.root)
-            return sorted(log.parent.relative_to(root).parts for log in root.rglob("_delta_log"))
-        from pyarrow import fs
-
-        filesystem, base = fs.FileSystem.from_uri(self.root)
-        found = filesystem.get_file_info(fs.FileSelector(base, recursive=True, allow_not_found=True))
-        logs = {info.path.split("/_delta_log")[0] for info in found if "/_delta_log" in info.path}
-        return sorted(tuple(log.removeprefix(base).strip("/").split("/")) for log in logs)
+        with self.files.reached():
+            return self.files.keys()
 
     def schema(self, key: Key) -> ibis.Schema:
         """Names and types of the table's columns."""
@@ -97,15 +90,14 @@ class Lake:
         Args:
             key: which table.
             version: an older Delta version; None is the newest.
-            row_number: name of a further column that numbers the rows of each file from 0 (local lakes only).
+            row_number: name of a further column that numbers the rows of each file from 0.
 
         Raises:
             LakeError: there is no such table.
         """
         table = self.delta(key, version)
-        if not self.is_local:
-            return self.engine.from_arrow(table.to_pyarrow_dataset())
-        return self.engine.read_files(table.file_uris(), ibis_schema(table), partitions=table.metadata().partition_columns, row_number=row_number)
+        files = self.files.addresses(key, table, self.engine)
+        return self.engine.read_files(files, ibis_schema(table), partitions=table.metadata().partition_columns, row_number=row_number)
 
     def write(
         self,
@@ -130,36 +122,15 @@ class Lake:
         if isinstance(data, pa.Table):
             data = ibis.memtable(data)
         expr = data if isinstance(data, ir.Table) else self.engine.from_arrow(data)
-        uri = self.uri(key)
+        schema = delta_schema(expr.schema().to_pyarrow())
+        files = self.engine.write_files(expr, self.files.staging(key), partition_by=partition_by, order_by=order_by)
+        if self._stands(key, ibis.Schema.from_pyarrow(schema), files, facts or {}):
+            for file in files:
+                file.path.unlink()
+            return self.commit(key)
         properties = CommitProperties(custom_metadata={name: json.dumps(value) for name, value in (facts or {}).items()})
-        if self.is_local:
-            schema = delta_schema(expr.schema().to_pyarrow())
-            files = self.engine.write_files(expr, Path(uri), partition_by=partition_by, order_by=order_by)
-            if self._stands(key, ibis.Schema.from_pyarrow(schema), files, facts or {}):
-                for file in files:
-                    file.path.unlink()
-                return self.commit(key)
-            create_table_with_add_actions(
-                uri,
-                Schema.from_arrow(schema),
-                [add_action(file, Path(uri)) for file in files],
-                mode="overwrite",
-                partition_by=[partition_by] if partition_by else None,
-                commit_properties=properties,
-            )
-            table = self.delta(key)
-            return Commit(table.version(), sum(f.rows for f in files), sum(f.size for f in files), uri)
-        ordered = expr.order_by(list(order_by)) if order_by else expr
-        write_deltalake(
-            uri,
-            ordered.to_pyarrow_batches(),
-            mode="overwrite",
-            schema_mode="overwrite",
-            partition_by=[partition_by] if partition_by else None,
-            storage_options=self.storage_options,
-            commit_properties=properties,
-        )
-        return self.commit(key)
+        self.replace(key, schema, self.keep(key, files), partition_by=[partition_by] if partition_by else [], properties=properties)
+        return Commit(self.delta(key).version(), sum(f.rows for f in files), sum(f.size for f in files), self.uri(key))
 
     def _stands(self, key: Key, schema: ibis.Schema, files: Sequence[WrittenFile], facts: Mapping[str, Any]) -> bool:
         """Whether the newest version has just this schema, these facts and, byte for byte, these files."""
@@ -168,8 +139,42 @@ class Lake:
         table = self.delta(key)
         if ibis_schema(table) != schema:
             return False
-        stored = sorted(_content(Path(self.uri(key), unquote(path))) for path in pa.table(table.get_add_actions())["path"].to_pylist())
-        return stored == sorted(_content(file.path) for file in files)
+        sizes = {unquote(a["path"]): a["size_bytes"] for a in pa.table(table.get_add_actions()).select(["path", "size_bytes"]).to_pylist()}
+        new = {str(file.path.relative_to(self.files.staging(key))): file for file in files}
+        if sorted((_folder(path), size) for path, size in sizes.items()) != sorted((_folder(path), file.size) for path, file in new.items()):
+            return False
+
+        def content(path: str) -> tuple[str, bytes]:
+            with self.files.local(key, path) as file:
+                return _folder(path), _hash(file)
+
+        return sorted(side_by_side(content, sizes)) == sorted((_folder(path), _hash(file.path)) for path, file in new.items())
+
+    def keep(self, key: Key, files: Sequence[WrittenFile]) -> list[AddAction]:
+        """Brings written files to the table's place, where no reader sees them yet.
+
+        Returns:
+            What a commit that makes them visible has to say of them.
+        """
+        staging = self.files.staging(key)
+        added = [_add_action(file, staging) for file in files]
+        self.files.keep(key, files)
+        return added
+
+    def replace(
+        self, key: Key, schema: pa.Schema, added: list[AddAction], *, partition_by: list[str], properties: CommitProperties, new: bool = False
+    ) -> None:
+        """Makes kept files all that a table holds, in one commit; `new` if it must not be there yet."""
+        with self.files.reached():
+            create_table_with_add_actions(
+                self.uri(key),
+                Schema.from_arrow(schema),
+                added,
+                mode="error" if new else "overwrite",
+                partition_by=partition_by,
+                storage_options=self.files.options,
+                commit_properties=properties,
+            )
 
     def commit(self, key: Key, version: int | None = None) -> Commit:
         """The commit of a version; None is the newest."""
@@ -187,11 +192,19 @@ class Lake:
         if not self.exists(key):
             return {}
         newest = self.delta(key)
-        entry = newest.history()[newest.version() - (newest.version() if version is None else version)]
+        entry = newest.history(1 if version is None else newest.version() - version + 1)[-1]
         return {name: json.loads(value) for name, value in entry.items() if isinstance(value, str) and _is_json(value)}
 
+    def history(self, key: Key) -> Iterator[dict[str, Any]]:
+        """What commits said of themselves, newest first, read as far as is asked for: each is a file of its own. Nothing where there is no table."""
+        if self.exists(key):
+            table = self.delta(key)
+            newest = table.history(4)
+            yield from newest
+            yield from table.history()[len(newest) :]
 
-def add_action(file: WrittenFile, table_root: Path) -> AddAction:
+
+def _add_action(file: WrittenFile, table_root: Path) -> AddAction:
     """The Delta log entry of a written file."""
     stats = json.dumps({"numRecords": file.rows})
     path = os.path.relpath(file.path, table_root)
@@ -228,10 +241,14 @@ def _delta_type(dtype: pa.DataType) -> pa.DataType:
     return dtype
 
 
-def _content(path: Path) -> tuple[str, bytes]:
-    """The folder a file is in, which holds its partition values, and a hash of its bytes."""
+def _folder(path: str) -> str:
+    """The folder a file is in, which holds its partition values."""
+    return path.rpartition("/")[0]
+
+
+def _hash(path: Path) -> bytes:
     with path.open("rb") as file:
-        return path.parent.name, hashlib.file_digest(file, "blake2b").digest()
+        return hashlib.file_digest(file, "blake2b").digest()
 
 
 def _is_json(text: str) -> bool:

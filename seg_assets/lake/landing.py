@@ -17,7 +17,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from connectors.types import Landing, Page
-from seg_assets.errors import LakeError
 from seg_assets.lake.drift import Drift, differences, split
 from seg_assets.lake.lake import Key, Lake, delta_schema
 from seg_assets.lake.raw_table import LOADED_AT, SLICE, TAKEN, Landed, RawTable, Slice, drifted_key, files_of
@@ -41,7 +40,7 @@ def land(
     """Lands pages as they come, and makes them visible now and then, so that little is read again after a crash.
 
     Args:
-        lake: a local lake.
+        lake: where it goes.
         key: the raw table.
         pages: what the source reads, slice after slice.
         landing: whether a slice replaces what it held before.
@@ -57,11 +56,6 @@ def land(
     Raises:
         SchemaDriftError: `drift` is FREEZE and other columns came. What came before them is kept.
     """
-    if not lake.is_local:
-        raise LakeError(
-            f"raw data can't land in {lake.root}",
-            hint="keep the lake in a local folder; tables that are there already can be read from an object store",
-        )
     table = RawTable(lake, key, landing, loaded_at, facts)
     aside = RawTable(lake, drifted_key(key), landing, loaded_at, facts)
     known, found = table.columns() or declared, list[str]()
@@ -136,16 +130,22 @@ def _taken_back(table: RawTable, aside: RawTable, known: pa.Schema | None, polic
     if not table.lake.exists(aside.key):
         return done
     files = files_of(table.lake.delta(aside.key))
-    fitting = [
-        (path, values)
-        for path, _, values in files
-        if known is None or policy is Drift.EVOLVE or not differences(delta_schema(known), delta_schema(pq.read_schema(aside.root / path)))
-    ]
+
+    def fits(path: str) -> bool:
+        if known is None or policy is Drift.EVOLVE:
+            return True
+        with aside.stored(path) as file:
+            return not differences(delta_schema(known), delta_schema(pq.read_schema(file)))
+
+    def landed(path: str, values: Mapping[str, str | None]) -> Slice:
+        with aside.stored(path) as file:
+            return table.write_slice(str(values[SLICE]), iter([Page(str(values[SLICE]), parquet=file)]), values[LOADED_AT])
+
+    fitting = [(path, values) for path, _, values in files if fits(path)]
     taken = table.taken()
     new = [(path, values) for path, values in fitting if path not in taken]
     if new:
-        slices = [table.write_slice(str(v[SLICE]), iter([Page(str(v[SLICE]), parquet=aside.root / path)]), v[LOADED_AT]) for path, v in new]
-        done = table.commit(done, slices, replacing=False, facts={TAKEN: [path for path, _ in new]})
+        done = table.commit(done, [landed(*one) for one in new], replacing=False, facts={TAKEN: [path for path, _ in new]})
     gone = taken | {path for path, _ in new}
     if any(path in gone for path, _, _ in files):
         left = {values[SLICE] for path, _, values in files if path not in gone}

@@ -7,6 +7,7 @@ import re
 import shutil
 import uuid
 from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -17,12 +18,12 @@ from urllib.parse import quote, unquote
 import pyarrow as pa
 import pyarrow.parquet as pq
 from deltalake import CommitProperties, DeltaTable, Schema
-from deltalake.transaction import AddAction, RemoveAction, create_table_with_add_actions
+from deltalake.transaction import AddAction, RemoveAction
 
 from connectors.types import Landing, Page, Reject
 from seg_assets.lake.drift import ASIDE, tables_of
 from seg_assets.lake.engine import WrittenFile
-from seg_assets.lake.lake import Key, Lake, add_action, delta_schema
+from seg_assets.lake.lake import Key, Lake, delta_schema
 
 SLICE, LOADED_AT, ROW = "_slice", "_loaded_at", "_row"
 """Columns every raw table has beside the delivered ones: slice, instant of the landing run, and row number inside the slice."""
@@ -46,10 +47,7 @@ class Landed:
 
 def landed_cursor(lake: Lake, key: Key) -> dict[str, Any] | None:
     """The cursor of the newest landing, or None where nothing was landed yet."""
-    if not lake.exists(key):
-        return None
-    entries = (entry[CURSOR] for entry in lake.delta(key).history() if CURSOR in entry)
-    newest = next(entries, None)
+    newest = next((entry[CURSOR] for entry in lake.history(key) if CURSOR in entry), None)
     return json.loads(newest) if newest else None
 
 
@@ -84,7 +82,7 @@ class RawTable:
 
     def __init__(self, lake: Lake, key: Key, landing: Landing, loaded_at: datetime, facts: Mapping[str, Any]) -> None:
         self.lake, self.key, self.landing, self.facts = lake, key, landing, facts
-        self.root = Path(lake.uri(key))
+        self.staging = lake.files.staging(key)
         self.loaded_at = loaded_at.strftime("%Y-%m-%d %H:%M:%S.%f")
 
     def cursor(self) -> dict[str, Any]:
@@ -108,8 +106,7 @@ class RawTable:
 
     def taken(self) -> set[str]:
         """Files of rows set aside that were taken in last."""
-        entries = (entry[TAKEN] for entry in self.lake.delta(self.key).history() if TAKEN in entry) if self.lake.exists(self.key) else iter(())
-        return set(json.loads(next(entries, "[]")))
+        return set(json.loads(next((entry[TAKEN] for entry in self.lake.history(self.key) if TAKEN in entry), "[]")))
 
     def remove(self, files: set[str]) -> None:
         """Makes files invisible."""
@@ -117,10 +114,14 @@ class RawTable:
         removes: list[AddAction | RemoveAction] = [self._removal(*file) for file in files_of(table) if file[0] in files]
         table.create_write_transaction(removes, "append", table.schema(), list(PARTITIONS), commit_properties=self._properties({}, self.facts))
 
+    def stored(self, path: str) -> AbstractContextManager[Path]:
+        """A file of the table on this machine, for as long as the context lasts."""
+        return self.lake.files.local(self.key, path)
+
     def write_slice(self, name: str, pages: Iterator[Page], loaded_at: str | None = None) -> Slice:
         """Writes the pages of one slice to files that no reader sees yet; `loaded_at` where they came earlier than in this run."""
         partition: dict[str, str | None] = {SLICE: name, LOADED_AT: loaded_at or self.loaded_at}
-        folder = self.root / "/".join(f"{column}={quote(value or '', safe='')}" for column, value in partition.items())
+        folder = self.staging / "/".join(f"{column}={quote(value or '', safe='')}" for column, value in partition.items())
         files: list[WrittenFile] = []
         rejects: list[Reject] = []
         cursor, schema = None, None
@@ -166,12 +167,10 @@ class RawTable:
             self._write_rejects(slices)
         delivered = merged(*(s.schema for s in slices))
         partitions = pa.schema([(SLICE, pa.string()), (LOADED_AT, pa.timestamp("us", tz="UTC"))])
-        adds = [add_action(file, self.root) for s in slices for file in s.files]
+        adds = self.lake.keep(self.key, [file for s in slices for file in s.files])
         if not self.lake.exists(self.key):
             schema = pa.schema([*delta_schema(delivered or pa.schema([])), *partitions])
-            create_table_with_add_actions(
-                str(self.root), Schema.from_arrow(schema), adds, mode="error", partition_by=list(PARTITIONS), commit_properties=properties
-            )
+            self.lake.replace(self.key, schema, adds, partition_by=list(PARTITIONS), properties=properties, new=True)
         else:
             self._append(adds, {s.name for s in slices} if replacing and self.landing is Landing.REPLACE_SLICE else set(), delivered, properties)
         return Landed(
@@ -208,19 +207,13 @@ class RawTable:
         """A column changed its type: every file is written anew in the common type, in one commit."""
         kept = [(path, values) for path, _, values in files_of(table) if values[SLICE] not in replaced]
         kept += [(add.path, dict(add.partition_values)) for add in adds]
-        files = [self._rewritten(self.root / path, values, wanted) for path, values in kept]
-        create_table_with_add_actions(
-            str(self.root),
-            Schema.from_arrow(wanted),
-            [add_action(file, self.root) for file in files],
-            mode="overwrite",
-            partition_by=list(PARTITIONS),
-            commit_properties=properties,
-        )
+        files = [self._rewritten(path, values, wanted) for path, values in kept]
+        self.lake.replace(self.key, wanted, self.lake.keep(self.key, files), partition_by=list(PARTITIONS), properties=properties)
 
-    def _rewritten(self, path: Path, partition: Mapping[str, str | None], wanted: pa.Schema) -> WrittenFile:
-        target = path.with_name(f"part-{uuid.uuid4().hex}.parquet")
-        with pq.ParquetFile(path) as source:
+    def _rewritten(self, path: str, partition: Mapping[str, str | None], wanted: pa.Schema) -> WrittenFile:
+        target = (self.staging / path).with_name(f"part-{uuid.uuid4().hex}.parquet")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with self.stored(path) as stored, pq.ParquetFile(stored) as source:
             schema = pa.schema([f.with_type(wanted.field(f.name).type) for f in source.schema_arrow])
             with pq.ParquetWriter(target, schema, compression="snappy") as writer:
                 for batch in source.iter_batches():

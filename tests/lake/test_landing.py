@@ -10,7 +10,6 @@ import pyarrow.parquet as pq
 import pytest
 
 from connectors.types import Landing, Page, Reject
-from seg_assets.errors import LakeError
 from seg_assets.lake import Lake, land
 from seg_assets.lake.raw_table import landed_cursor, rejects_key
 
@@ -35,13 +34,6 @@ def test_rows_carry_slice_instant_and_row_number(lake: Lake) -> None:
     landed = landing(lake, Page("a/b c%é.csv", pa.table({"x": [1, 2]}), cursor={"at": 1}))
     assert (landed.rows, landed.slices) == (2, 1)
     assert rows(lake)[1] == {"x": 2, "_slice": "a/b c%é.csv", "_loaded_at": NOON, "_row": 1}
-
-
-def test_an_object_store_is_refused_before_anything_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    with pytest.raises(LakeError, match="raw data can't land in s3://bucket/seg"):
-        landing(Lake("s3://bucket/seg"), Page("jan", pa.table({"x": [1]})))
-    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_slice_replaces_what_it_held_before(lake: Lake) -> None:
