@@ -59,7 +59,8 @@ class Budgets:
     """
 
     def __init__(self, file: Path) -> None:
-        self._file, self._here = file, threading.local()
+        self._file, self._turn = file, threading.Lock()  # SQLite lets a thread that must wait sleep for milliseconds, a lock does not
+        self._database: sqlite3.Connection | None = None
 
     def spend(self, windows: Sequence[Window], weight: float, now: float) -> float:
         """Takes `weight` from all windows, or from none.
@@ -129,18 +130,23 @@ class Budgets:
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
-        database = getattr(self._here, "database", None)
-        if database is None:
-            self._file.parent.mkdir(parents=True, exist_ok=True)
-            database = self._here.database = sqlite3.connect(self._file, timeout=60, isolation_level=None)
-            database.execute("pragma journal_mode = wal")
-            database.execute("pragma synchronous = off")
-            for statement in filter(str.strip, _SCHEMA.split(";")):
-                database.execute(statement)
-        database.execute("begin immediate")
-        try:
-            yield database
-        except BaseException:
-            database.execute("rollback")
-            raise
-        database.execute("commit")
+        with self._turn:
+            if self._database is None:
+                self._database = self._opened()
+            database = self._database
+            database.execute("begin immediate")
+            try:
+                yield database
+            except BaseException:
+                database.execute("rollback")
+                raise
+            database.execute("commit")
+
+    def _opened(self) -> sqlite3.Connection:
+        self._file.parent.mkdir(parents=True, exist_ok=True)
+        database = sqlite3.connect(self._file, timeout=60, isolation_level=None, check_same_thread=False)
+        database.execute("pragma journal_mode = wal")
+        database.execute("pragma synchronous = off")
+        for statement in filter(str.strip, _SCHEMA.split(";")):
+            database.execute(statement)
+        return database

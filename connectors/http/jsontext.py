@@ -9,6 +9,7 @@ from typing import Any
 import orjson
 
 _AS_GIVEN = orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_DATACLASS
+_SORTED = _AS_GIVEN | orjson.OPT_SORT_KEYS
 
 
 def encoded(value: Any, default: Callable[[Any], Any] | None = None, *, canonical: bool = False) -> bytes:
@@ -22,7 +23,7 @@ def encoded(value: Any, default: Callable[[Any], Any] | None = None, *, canonica
     Raises:
         TypeError, ValueError: a value has no JSON: not a number, infinite, beyond 64 bits, half a character, an instant.
     """
-    text = orjson.dumps(value, default, _AS_GIVEN | orjson.OPT_SORT_KEYS if canonical else _AS_GIVEN)
+    text = orjson.dumps(value, default, _SORTED if canonical else _AS_GIVEN)
     if b"null" in text:  # which is what orjson writes for numbers that are none, too
         json.dumps(value, default=default, allow_nan=False)
     return text

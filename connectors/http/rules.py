@@ -186,6 +186,9 @@ def row_answers(answer: Answered, sources: Iterable[RowAnswers]) -> Iterator[Row
     """Everything an answer says of single rows."""
     for source in sources:
         means, key, code_at = Verdict(source.verdict), source.key, source.code
+        if key is None and code_at is None:
+            yield from [RowAnswer(place, means) for place, _ in source.each.located(answer.json) if isinstance(place, str | int)]
+            continue
         for place, entry in source.each.located(answer.json):
             code = code_word(code_at.first(entry)) if code_at else ""
             verdict = means if not code else Verdict.RETRY if code in source.retry else Verdict.ACKED if code in source.ok else means

@@ -153,8 +153,8 @@ class SalesforceDestination:
 
     def _joined(self, campaign: str, ids: Mapping[str, str], context: Context) -> dict[str, Outcome]:
         """Contacts put into the campaign. `ids` are theirs, by op_id."""
-        members = {op_id: {"attributes": {"type": "CampaignMember"}, "CampaignId": campaign, "ContactId": id} for op_id, id in ids.items()}
-        rows = [Row(op_id, row_text(member), unique=member["ContactId"]) for op_id, member in members.items()]
+        member = {"attributes": {"type": "CampaignMember"}, "CampaignId": campaign}
+        rows = [Row(op_id, row_text({**member, "ContactId": id}), unique=id) for op_id, id in ids.items()]
         return deliver_rows(self._api, "create_members", rows, context, envelope=ENVELOPE)
 
     def _written(self, adds: Sequence[Operation], context: Context) -> tuple[dict[str, Outcome], dict[str, str]]:
