@@ -62,6 +62,7 @@ def refresh(
 
     definitions = definitions_of(graph, automation=False)
     selection = _selection(definitions, select)
+    graph.lake.exists(PERSONS.key)  # a lake that can't be reached is one error here, not one per asset
     with instance_of(graph) as instance, _font_cache_in(dagster_home(graph.project)):
         job = definitions.resolve_implicit_global_asset_job_def()
         keys = list(selection) if selection is not None else None

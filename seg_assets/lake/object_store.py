@@ -46,6 +46,8 @@ class Bucket:
 
     def __init__(self, root: str, options: dict[str, str]) -> None:
         self.root, self.options = root.rstrip("/"), options
+        self._scratch = Path(tempfile.mkdtemp(prefix="seg-lake-"))  # readable by this user only
+        weakref.finalize(self, shutil.rmtree, self._scratch, ignore_errors=True)
         self._mounted = _Mounted()
         self._tables: dict[Key, DeltaTable] = {}
 
@@ -53,8 +55,17 @@ class Bucket:
         return "/".join([self.root, *key])
 
     def keys(self) -> list[Key]:
-        found = self._filesystem.get_file_info(fs.FileSelector("", recursive=True, allow_not_found=True))
-        return sorted(tuple(info.path.strip("/").split("/")[:-1]) for info in found if info.base_name == "_delta_log")
+        def below(folder: str) -> Iterator[Key]:
+            """Looks into no table: its partitions may be many, and each folder is a request."""
+            found = self._filesystem.get_file_info(fs.FileSelector(folder, allow_not_found=True))
+            if any(info.base_name == "_delta_log" for info in found):
+                yield tuple(folder.split("/"))
+                return
+            for info in found:
+                if info.type is fs.FileType.Directory:
+                    yield from below(info.path)
+
+        return sorted(below(""))
 
     def holds(self, key: Key) -> bool:
         return key in self._tables or DeltaTable.is_deltatable(self.uri(key), self.options)
@@ -115,13 +126,6 @@ class Bucket:
     @cached_property
     def _filesystem(self) -> fs.FileSystem:
         return fs.PyFileSystem(DeltaStorageHandler(self.root, self.options))
-
-    @cached_property
-    def _scratch(self) -> Path:
-        """Readable by this user only; gone with this object."""
-        folder = tempfile.mkdtemp(prefix="seg-lake-")
-        weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
-        return Path(folder)
 
 
 class _Mounted(AbstractFileSystem):

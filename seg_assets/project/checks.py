@@ -22,7 +22,7 @@ from seg_assets.schema.taxonomy import Taxonomy
 def config_problems(config: ProjectConfig, taxonomy: Taxonomy) -> Iterator[Problem]:
     """What contradicts itself in project.yaml, and every name that means nothing."""
     if config.lake_is_remote and config.state is None:
-        yield Problem(("lake",), "a lake in an object store needs `state`: the address of a Postgres database for the operational store")
+        yield Problem(("lake",), "a lake in an object store needs `state`: Postgres, or sqlite:///ops.sqlite while one machine runs the project")
     if config.fx.get(config.currency, 1) != 1:
         yield Problem(("fx", config.currency), "the rate of the project's own currency is always 1")
     for name, connection in config.connections.items():

@@ -142,8 +142,9 @@ def test_the_same_facts_and_the_same_rows_leave_no_object_behind(lake: Lake, buc
     assert write(table.set_column(0, "x", [[2, 2]])) == 1
 
 
-def test_nothing_of_a_write_stays_on_this_machine(lake: Lake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_of_a_write_stays_on_this_machine(bucket: Bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    lake = Lake(bucket.url)
     lake.write(("t",), pa.table({"x": [1]}))
     landing(lake, Page("jan", pa.table({"x": [1]}), cursor={}))
     landing(lake, Page("feb", pa.table({"x": ["two"]}), cursor={}))
@@ -259,6 +260,12 @@ def test_a_bucket_that_is_not_there_is_one_line_and_no_secret(server: str, use: 
         use(Lake("s3://elsewhere/seg"))
     assert PASSWORD not in str(error.value)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("command", ["run", "status"])
+def test_a_command_on_a_bucket_that_is_not_there_ends_with_one_line(server: str, tmp_path: Path, command: str) -> None:
+    root = write_project(tmp_path / "shop", lake="s3://elsewhere/seg", state="sqlite:///ops.sqlite")
+    assert "the lake s3://elsewhere/seg can't be reached: NoSuchBucket" in seg(command, "--project", root).mistake
 
 
 @pytest.mark.release
