@@ -12,9 +12,9 @@ from typing import ClassVar, Literal
 
 from pydantic import Field, SecretStr, field_validator
 
-from connectors.http import Api, Row, as_outcome, check_object, deliver_rows, deliver_turns, load_spec, row_text
+from connectors.http import Api, Row, as_outcome, check_object, deliver_rows, deliver_turns, load_spec, row_text, rows_of
 from connectors.http.client import checked_url
-from connectors.types import Capability, Config, ConnectorMeta, Context, Granularity, Idempotency, ObjectDef, Operation, OpKind, Outcome, Verdict
+from connectors.types import Capability, Config, ConnectorMeta, Context, Granularity, Idempotency, ObjectDef, Operation, OpKind, Outcome
 
 USERS = "users"
 SPEC_FILE = Path(__file__).with_name("http.yaml")
@@ -93,18 +93,13 @@ class BrazeDestination:
     def _turn(self, operations: Sequence[Operation], context: Context) -> Mapping[str, Outcome]:
         """Operations of different persons."""
         outcomes: dict[str, Outcome] = {}
-        rows: list[Row] = []
-        for one in operations:
-            try:
-                rows.append(Row(one.op_id, self._user(one), unique=one.key.casefold(), person=one.key))
-            except (TypeError, ValueError):
-                outcomes[one.op_id] = Outcome(Verdict.REJECTED, "a value can't be written as JSON")
-        return outcomes | deliver_rows(self._api, "track", rows, context, envelope=('{"attributes":[', "]}"))
+        rows = rows_of(operations, self._user, outcomes)
+        return deliver_rows(self._api, "track", rows, context, envelope=('{"attributes":[', "]}")) | outcomes
 
-    def _user(self, one: Operation) -> str:
+    def _user(self, one: Operation) -> Row:
         removal = one.kind is OpKind.REMOVE
         who = {"external_id" if self._config.match_key == "user_id" else "email": one.key}
         fields = {} if removal else dict(one.fields)
         audiences = {self._config.attribute: {"remove" if removal else "add": [one.audience]}}
         content = {**fields, **audiences, **who, "_update_existing_only": removal}
-        return row_text(content)
+        return Row(one.op_id, row_text(content), unique=one.key.casefold(), person=one.key)

@@ -13,7 +13,20 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field, SecretStr, field_validator
 
-from connectors.http import Action, Api, Containers, Row, as_outcome, check_object, check_reply, deliver_rows, deliver_turns, load_spec, row_text
+from connectors.http import (
+    Action,
+    Api,
+    Containers,
+    Row,
+    as_outcome,
+    check_object,
+    check_reply,
+    deliver_rows,
+    deliver_turns,
+    load_spec,
+    row_text,
+    rows_of,
+)
 from connectors.http.client import checked_url
 from connectors.types import (
     Capability,
@@ -98,7 +111,7 @@ class CustomerIoDestination:
 
     def erase(self, object: str, keys: Sequence[str], context: Context) -> Mapping[str, Outcome]:
         check_object("Customer.io", object, PEOPLE)
-        rows = [Row(key, self._item("suppress", key), unique=key.casefold(), person=key) for key in dict.fromkeys(keys)]
+        rows = [self._row(key, "suppress", key) for key in dict.fromkeys(keys)]
         return deliver_rows(self._track, "people", rows, context, envelope=ENVELOPE)
 
     def check(self, context: Context) -> None:
@@ -119,13 +132,8 @@ class CustomerIoDestination:
         """Operations of one audience and of different persons."""
         segment = self._segments.id(audience, lambda: self.ensure_container(PEOPLE, audience, context).remote_id)
         outcomes: dict[str, Outcome] = {}
-        rows: list[Row] = []
-        for one in operations:
-            if one.kind is not OpKind.REMOVE:
-                try:
-                    rows.append(Row(one.op_id, self._item("identify", one.key, one.fields), unique=one.key.casefold(), person=one.key))
-                except (TypeError, ValueError):
-                    outcomes[one.op_id] = Outcome(Verdict.REJECTED, "a value can't be written as JSON")
+        adds = (one for one in operations if one.kind is not OpKind.REMOVE)
+        rows = rows_of(adds, lambda one: self._row(one.op_id, "identify", one.key, one.fields), outcomes)
         outcomes |= deliver_rows(self._track, "people", rows, context, envelope=ENVELOPE)
         identified = [one for one in operations if one.op_id in outcomes and outcomes[one.op_id].verdict is Verdict.ACKED]
         removals = [one for one in operations if one.kind is OpKind.REMOVE]
@@ -150,8 +158,8 @@ class CustomerIoDestination:
                 return dict.fromkeys((one.op_id for one in operations[start:]), outcome) | outcomes
         return outcomes
 
-    def _item(self, action: str, key: str, fields: Mapping[str, Any] | None = None) -> str:
+    def _row(self, op_id: str, action: str, key: str, fields: Mapping[str, Any] | None = None) -> Row:
         content: dict[str, Any] = {"type": "person", "identifiers": {"id" if self._config.match_key == "user_id" else "email": key}, "action": action}
         if fields is not None:
             content["attributes"] = {name: "" if value is None else value for name, value in fields.items()}  # empty takes an attribute away
-        return row_text(content)
+        return Row(op_id, row_text(content), unique=key.casefold(), person=key)

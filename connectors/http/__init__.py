@@ -14,7 +14,7 @@
 """
 
 from connectors.http.api import Api, Reply
-from connectors.http.delivery import Containers, Row, as_outcome, check_object, check_reply, deliver_rows, deliver_turns, row_text
+from connectors.http.delivery import Containers, Row, as_outcome, check_object, check_reply, deliver_rows, deliver_turns, row_text, rows_of
 from connectors.http.rules import Action
 from connectors.http.spec import HttpSpec, load_spec
 
@@ -32,4 +32,5 @@ __all__ = [
     "deliver_turns",
     "load_spec",
     "row_text",
+    "rows_of",
 ]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
@@ -45,10 +45,21 @@ class Row(NamedTuple):
     person: str = ""
 
 
+def rows_of(operations: Iterable[Operation], row: Callable[[Operation], Row], outcomes: dict[str, Outcome]) -> Iterator[Row]:
+    """Rows of operations, each made when its request is; `outcomes` takes the rejection of an operation whose row can't be made."""
+    for one in operations:
+        try:
+            made = row(one)
+        except (TypeError, ValueError):
+            outcomes[one.op_id] = Outcome(Verdict.REJECTED, "a value can't be written as JSON")
+        else:
+            yield made
+
+
 def deliver_rows(
     api: Api,
     endpoint: str,
-    rows: Sequence[Row],
+    rows: Iterable[Row],
     context: Context,
     *,
     envelope: tuple[str, str] = ("[", "]"),
@@ -60,7 +71,7 @@ def deliver_rows(
     Args:
         api: the vendor.
         endpoint: name in its spec; `max_rows` and `max_bytes` limit a call.
-        rows: what to send, in order.
+        rows: what to send, in order. Those of a request are taken just before it is sent, so that other calls are not kept waiting while rows are made.
         context: of the run.
         envelope: JSON text before and after the rows, which are separated by commas.
         on_reply: sees each reply and the rows it is about, for what it says besides outcomes.
@@ -75,10 +86,10 @@ def deliver_rows(
     """
     limits = api.spec.endpoints[endpoint]
     outcomes: dict[str, Outcome] = {}
-    queue = list(_batches(rows, limits.max_rows, limits.max_bytes, envelope, outcomes))[::-1]
+    batches = _batches(rows, limits.max_rows, limits.max_bytes, envelope, outcomes)
+    halves: list[list[Row]] = []
     sent = False
-    while queue:
-        batch = queue.pop()
+    while batch := halves.pop() if halves else next(batches, None):
         body = f"{envelope[0]}{','.join(row.text for row in batch)}{envelope[1]}".encode()
         headers = {limits.idempotency_header: _digest(batch)} if limits.idempotency_header else {}
         try:
@@ -89,11 +100,11 @@ def deliver_rows(
             reply = Reply(Action.RETRY, error.message)
         if reply.action is Action.SPLIT and len(batch) > 1:
             middle = len(batch) // 2
-            queue += [batch[middle:], batch[:middle]]
+            halves += [batch[middle:], batch[:middle]]
         elif reply.action in {Action.FAIL_PERMANENT, Action.RETRY}:
             if not sent and (reply.action is not Action.RETRY or reply.unreachable):
                 raise _error(api.name, endpoint, reply)
-            rest = [row for later in (batch, *queue) for row in later]
+            rest = [row for later in (batch, *halves, *batches) for row in later]
             return outcomes | _all(rest, Outcome(Verdict.RETRY, reply.reason, _instant(reply.not_before)))
         else:
             sent = True
@@ -161,7 +172,7 @@ class Containers:
 
 
 def _batches(
-    rows: Sequence[Row], max_rows: int | None, max_bytes: int | None, envelope: tuple[str, str], outcomes: dict[str, Outcome]
+    rows: Iterable[Row], max_rows: int | None, max_bytes: int | None, envelope: tuple[str, str], outcomes: dict[str, Outcome]
 ) -> Iterator[list[Row]]:
     """Batches within the limits; rows that fit into none are rejected."""
     around = len("".join(envelope).encode())

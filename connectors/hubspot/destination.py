@@ -27,6 +27,7 @@ from connectors.http import (
     deliver_turns,
     load_spec,
     row_text,
+    rows_of,
 )
 from connectors.hubspot.account import SPEC_FILE, HubSpotAccount, account_api
 from connectors.types import (
@@ -149,8 +150,9 @@ class HubSpotDestination:
         def note(reply: Reply, _: Sequence[Row]) -> None:
             ids.update({one["objectWriteTraceId"]: one["id"] for one in _entries(reply) if {"objectWriteTraceId", "id"} <= one.keys()})
 
-        rows = [Row(one.op_id, _contact(one), key=one.op_id, person=one.key) for one in adds]
-        outcomes = deliver_rows(self._api, "upsert", rows, context, envelope=('{"inputs":[', "]}"), on_reply=note)
+        outcomes: dict[str, Outcome] = {}
+        rows = rows_of(adds, _contact, outcomes)
+        outcomes |= deliver_rows(self._api, "upsert", rows, context, envelope=('{"inputs":[', "]}"), on_reply=note)
         written = {op_id: ids[op_id] for op_id, one in outcomes.items() if one.verdict is Verdict.ACKED and op_id in ids}
         return _Contacts(written, {op_id: IN_DOUBT if one.verdict is Verdict.ACKED else one for op_id, one in outcomes.items()})
 
@@ -210,10 +212,10 @@ class _Contacts:
     outcomes: Mapping[str, Outcome]
 
 
-def _contact(one: Operation) -> str:
+def _contact(one: Operation) -> Row:
     properties = {name: _text(value) for name, value in one.fields.items()}
     content = {"id": one.key, "idProperty": "email", "objectWriteTraceId": one.op_id, "properties": {**properties, "email": one.key}}
-    return row_text(content)
+    return Row(one.op_id, row_text(content), key=one.op_id, person=one.key)
 
 
 def _text(value: Any) -> str:

@@ -15,7 +15,7 @@ from urllib.parse import urlencode
 
 from pydantic import Field, SecretStr, field_validator
 
-from connectors.http import Action, Api, Containers, Reply, Row, check_object, check_reply, deliver_rows, deliver_turns, load_spec, row_text
+from connectors.http import Action, Api, Containers, Reply, Row, check_object, check_reply, deliver_rows, deliver_turns, load_spec, row_text, rows_of
 from connectors.http.client import checked_url
 from connectors.types import (
     ACKED,
@@ -135,18 +135,13 @@ class MarketoDestination:
         """Leads made or changed: outcomes as long as they are on no list, and ids by op_id."""
         ids: dict[str, list[int]] = {}
         outcomes: dict[str, Outcome] = {}
-        rows: list[Row] = []
 
         def note(reply: Reply, batch: Sequence[Row]) -> None:
             results = reply.json.get("result") if isinstance(reply.json, dict) else None
             if isinstance(results, list) and len(results) == len(batch):
                 ids.update({row.op_id: [one["id"]] for row, one in zip(batch, results, strict=True) if isinstance(one, dict) and "id" in one})
 
-        for one in adds:
-            try:
-                rows.append(Row(one.op_id, _lead(one), unique=one.key.casefold(), person=one.key))
-            except (TypeError, ValueError):
-                outcomes[one.op_id] = Outcome(Verdict.REJECTED, "a value can't be written as JSON")
+        rows = rows_of(adds, _lead, outcomes)
         envelope = (f'{{"action":"createOrUpdate","lookupField":"email",{INPUT[0][1:]}', INPUT[1])
         outcomes |= deliver_rows(self._api, "leads", rows, context, envelope=envelope, on_reply=note)
         written = {op_id: ids[op_id] for op_id, one in outcomes.items() if one.verdict is Verdict.ACKED and op_id in ids}
@@ -158,7 +153,7 @@ class MarketoDestination:
         for op_id, some in ids.items():
             for id in some:
                 owners[str(id)].add(op_id)
-        rows = [Row(id, f'{{"id":{id}}}', key=id) for id in owners]
+        rows = (Row(id, f'{{"id":{id}}}', key=id) for id in owners)
         outcomes: dict[str, Outcome] = {}
         for id, one in deliver_rows(self._api, endpoint, rows, context, envelope=INPUT, **given).items():
             for op_id in owners[id]:
@@ -184,5 +179,5 @@ class MarketoDestination:
         return next((str(one["id"]) for one in reply.json.get("result", ()) if one.get("name") == name), None)
 
 
-def _lead(one: Operation) -> str:
-    return row_text({**one.fields, "email": one.key})
+def _lead(one: Operation) -> Row:
+    return Row(one.op_id, row_text({**one.fields, "email": one.key}), unique=one.key.casefold(), person=one.key)

@@ -26,6 +26,7 @@ from connectors.http import (
     deliver_turns,
     load_spec,
     row_text,
+    rows_of,
 )
 from connectors.salesforce.bulk import BulkJobs
 from connectors.salesforce.org import NAME, SPEC_FILE, SalesforceOrg, listed, org_api, quoted
@@ -161,17 +162,12 @@ class SalesforceDestination:
         """Contacts made or changed: outcomes as long as they are in no campaign, and ids by op_id."""
         ids: dict[str, str] = {}
         outcomes: dict[str, Outcome] = {}
-        rows: list[Row] = []
 
         def note(reply: Reply, batch: Sequence[Row]) -> None:
             if isinstance(reply.json, list) and len(reply.json) == len(batch):
                 ids.update({row.op_id: one["id"] for row, one in zip(batch, reply.json, strict=True) if isinstance(one, dict) and one.get("id")})
 
-        for one in adds:
-            try:
-                rows.append(Row(one.op_id, self._contact(one), unique=one.key.casefold(), person=one.key))
-            except (TypeError, ValueError):
-                outcomes[one.op_id] = Outcome(Verdict.REJECTED, "a value can't be written as JSON")
+        rows = rows_of(adds, self._contact, outcomes)
         path = {"object": "Contact", "field": self._config.external_id}
         outcomes |= deliver_rows(self._api, "upsert", rows, context, envelope=ENVELOPE, on_reply=note, path=path)
         written = {op_id: ids[op_id] for op_id, one in outcomes.items() if one.verdict is Verdict.ACKED and op_id in ids}
@@ -212,6 +208,6 @@ class SalesforceDestination:
             found += reply.json["records"]
         return found
 
-    def _contact(self, one: Operation) -> str:
+    def _contact(self, one: Operation) -> Row:
         content = {**one.fields, "attributes": {"type": "Contact"}, self._config.external_id: one.key}
-        return row_text(content)
+        return Row(one.op_id, row_text(content), unique=one.key.casefold(), person=one.key)

@@ -70,6 +70,7 @@ class Store:
         self._connection = sqlite3.connect(file, timeout=30, isolation_level=None, check_same_thread=False)
         self._connection.execute("pragma journal_mode = wal")
         self._connection.execute("pragma synchronous = off")  # outlives this process, if not a power cut
+        self._connection.execute("pragma cache_size = -65536")  # 64 MB
         self._connection.create_function("lower", 1, _lower, deterministic=True)
         self._connection.executescript(_SCHEMA)
         self._last_id: int = self.query("select coalesce(max(value), 0) from numbers where name = 'records'")[0][0]
