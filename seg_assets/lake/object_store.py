@@ -32,7 +32,7 @@ from seg_assets.lake.files import Key, side_by_side
 CHUNK, PART = 2**20, 2**23
 """Bytes read and uploaded at a time. delta-rs takes bytes only, and Arrow hands it those of its own buffer: so a chunk must fit in there."""
 
-SMALL, SMALL_FILES = 2**19, 256
+SMALL, SMALL_FILES = 2**18, 256
 """Files of so many bytes are read whole, and so many of them remembered: DuckDB opens a file several times per query, and reads it in three pieces at least."""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -227,11 +228,12 @@ else:
 
 
 @pytest.mark.parametrize("how", ["write", "land"])
-def test_kill_nine_before_the_commit_leaves_the_previous_version(lake: Lake, bucket: Bucket, how: str) -> None:
+def test_kill_nine_before_the_commit_leaves_the_previous_version(lake: Lake, bucket: Bucket, how: str, tmp_path: Path) -> None:
     lake.write(("t",), pa.table({"x": [1, 2]}))
     landing(lake, Page("jan", pa.table({"x": [1]}), cursor={"v": 1}), how=Landing.APPEND)
     before = bucket.objects(".parquet")
-    died = subprocess.run([sys.executable, "-c", KILLED, lake.root, how], capture_output=True, text=True, check=False)
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    died = subprocess.run([sys.executable, "-c", KILLED, lake.root, how], env=environment, capture_output=True, text=True, check=False)
     assert died.returncode == -signal.SIGKILL, died.stderr
     assert len(bucket.objects(".parquet") - before) == 1
     assert lake.read(("t",)).to_pyarrow()["x"].to_pylist() == [1, 2]
