@@ -177,3 +177,15 @@ def test_nothing_is_sent_when_there_is_nothing_to_send(send, httpserver):
     vendor = Vendor(httpserver)
     assert send([]) == {}
     assert vendor.batches == []
+
+
+def test_rows_are_made_when_their_request_is_sent(send, httpserver):
+    vendor, requests_before = Vendor(httpserver), []
+
+    def made():
+        for row in rows(*"abcdefghijkl"):
+            requests_before.append(len(vendor.batches))
+            yield row
+
+    assert set(verdicts(send(made())).values()) == {"acked"}
+    assert requests_before == [0] * 5 + [1] * 4 + [2] * 3  # the first row of a request shows that the one before is full

@@ -154,3 +154,10 @@ def test_an_archived_contact_is_put_away_and_a_stranger_is_acknowledged(stand, d
     outcomes = destination().archive("members", ["p0@example.com", "nobody@example.com"], context)
     assert {key: one.verdict for key, one in outcomes.items()} == {"p0@example.com": Verdict.ACKED, "nobody@example.com": Verdict.ACKED}
     assert (stand.emulation.store.count("contact"), stand.emulation.store.count("archived")) == (1, 1)
+
+
+def test_a_text_that_has_no_json_is_rejected_alone(stand, destination, context):
+    broken = Operation("op-broken", OpKind.ADD, "vip", "broken@example.com", {"firstname": "\ud800"})
+    outcomes = destination(**KEY).deliver("members", [*adds(120), broken], context)
+    assert Counter(one.verdict for one in outcomes.values()) == {Verdict.ACKED: 120, Verdict.REJECTED: 1}
+    assert outcomes["op-broken"].verdict is Verdict.REJECTED

@@ -11,6 +11,7 @@ from connectors.sandbox.faults import Dial, Fault, Faults
 from connectors.sandbox.limits import Window
 from connectors.sandbox.people import people, seed_all
 from connectors.sandbox.server import serving
+from connectors.sandbox.store import Store
 
 CONTACTS = "/crm/v3/objects/contacts"
 
@@ -193,3 +194,12 @@ def test_a_body_that_can_not_be_read_is_a_bad_request(hubspot):
 def test_text_comes_back_as_it_was_sent(hubspot, text):
     assert upsert(hubspot, "ann@example.com", city=text).json()["results"][0]["properties"]["city"] == text
     assert hubspot.call("GET", CONTACTS, params={"properties": "city"}).json()["results"][0]["properties"]["city"] == text
+
+
+def test_the_id_of_what_is_gone_is_not_given_again_after_a_restart(tmp_path):
+    store = Store(tmp_path / "s.sqlite")
+    gone = store.make("person", {}, 0)
+    store.save([gone])
+    store.delete([gone])
+    store.close()
+    assert Store(tmp_path / "s.sqlite").make("segment", {}, 0).id > gone.id
