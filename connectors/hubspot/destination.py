@@ -31,6 +31,7 @@ from connectors.http import (
 )
 from connectors.hubspot.account import SPEC_FILE, HubSpotAccount, account_api
 from connectors.types import (
+    ACKED,
     IN_DOUBT,
     Capability,
     Config,
@@ -174,7 +175,7 @@ class HubSpotDestination:
                 id, gone = known.get(one.key.casefold()), one.key.casefold() in absent
                 if id:
                     ids[one.op_id] = id
-                outcomes[one.op_id] = Outcome(Verdict.ACKED) if gone and not id else IN_DOUBT
+                outcomes[one.op_id] = ACKED if gone and not id else IN_DOUBT
         return _Contacts(ids, outcomes)
 
     def _members(self, list_id: str, contacts: Sequence[str], context: Context) -> set[str]:
@@ -201,7 +202,7 @@ class HubSpotDestination:
             return dict.fromkeys(ids, Outcome(Verdict.RETRY, reply.reason) if failed.verdict is Verdict.REJECTED else failed)
         missing = set(reply.json.get("recordIdsMissing", ())) if change == "add" else set()
         gone = Outcome(Verdict.RETRY, "the contact was deleted meanwhile")
-        return {op_id: gone if id in missing else Outcome(Verdict.ACKED) for op_id, id in ids.items()}
+        return {op_id: gone if id in missing else ACKED for op_id, id in ids.items()}
 
 
 @dataclass(frozen=True)
@@ -213,7 +214,7 @@ class _Contacts:
 
 
 def _contact(one: Operation) -> Row:
-    properties = {name: _text(value) for name, value in one.fields.items()}
+    properties = {name: value if isinstance(value, str) else _text(value) for name, value in one.fields.items()}
     content = {"id": one.key, "idProperty": "email", "objectWriteTraceId": one.op_id, "properties": {**properties, "email": one.key}}
     return Row(one.op_id, row_text(content), key=one.op_id, person=one.key)
 
