@@ -264,7 +264,7 @@ def test_a_bucket_that_is_not_there_is_one_line_and_no_secret(server: str, use: 
     assert "\n" not in str(error.value)
 
 
-@pytest.mark.parametrize("command", ["run", "status"])
+@pytest.mark.parametrize("command", ["status", pytest.param("run", marks=pytest.mark.release)])
 def test_a_command_on_a_bucket_that_is_not_there_ends_with_one_line(server: str, tmp_path: Path, command: str) -> None:
     root = write_project(tmp_path / "shop", lake="s3://elsewhere/seg", state="sqlite:///ops.sqlite")
     assert "the lake s3://elsewhere/seg can't be reached: NoSuchBucket" in seg(command, "--project", root).mistake
