@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
-from functools import cached_property
+from functools import cache, cached_property
 
 import ibis
 import ibis.expr.operations as ops
@@ -25,8 +25,6 @@ from seg_assets.segments.judge import judge
 from seg_assets.segments.scene import Cuts, left_joined, union
 from seg_assets.segments.times import timestamp
 from seg_assets.segments.workspace import Workspace, rows_table
-
-CHANGE_SCHEMA = ibis.schema({column.name: column.dtype for column in SEGMENT_CHANGES.columns if column.name != "evaluation"})
 
 ATOMS_PER_PASS = 1024
 """Segments are evaluated together up to so many atoms: the facts are a table of persons by atoms."""
@@ -205,7 +203,7 @@ class _Run:
             moved = rows.filter(rows.member != rows.was)
             cause = ibis.literal("definition" if self._edited(name, hashes[name]) else "data")
             change = moved.member.ifelse("entered", "left")
-            changes.append(_shaped(moved.mutate(change=change, as_of=now, cause=cause, reason=moved.reasons, **identity), CHANGE_SCHEMA))
+            changes.append(_shaped(moved.mutate(change=change, as_of=now, cause=cause, reason=moved.reasons, **identity), _change_schema()))
         memberships = kept.keep(union(members or [self.previous.limit(0)])).order_by("segment", "person_id")
         log = kept.keep(union(changes)).order_by("segment", "person_id")
         health = health_table(
@@ -227,12 +225,18 @@ class _Run:
         before = self.previous.filter(~self.previous.segment.isin([*errors, *self.parts])) if self.parts or errors else self.previous
         orphans = self.previous.filter(self.previous.segment.isin(list(self.parts) or [""])).anti_join(self.persons, "person_id")
         rows = union([before.mutate(cause=ibis.literal("segment_removed")), orphans.mutate(cause=ibis.literal("person_removed"))])
-        return _shaped(rows.mutate(change=ibis.literal("left"), as_of=now, reason=ibis.null("string")), CHANGE_SCHEMA)
+        return _shaped(rows.mutate(change=ibis.literal("left"), as_of=now, reason=ibis.null("string")), _change_schema())
 
 
 def _members(segment: Segment, rows: ir.Table, identity: Mapping[str, ir.Value], now: ir.TimestampScalar) -> ir.Table:
     since = rows.was.ifelse(rows.since, now)
     return rows.mutate(since=since, valid_until=timestamp(rows.valid_until), holdout=in_holdout(segment, rows.person_id), **identity)
+
+
+@cache
+def _change_schema() -> ibis.Schema:
+    """Of changes, before the number of the evaluation is known. Made when it is needed: Ibis's parser of types takes 0.1 s to load."""
+    return ibis.schema({column.name: column.dtype for column in SEGMENT_CHANGES.columns if column.name != "evaluation"})
 
 
 def _shaped(rows: ir.Table, schema: ibis.Schema) -> ir.Table:
