@@ -13,7 +13,13 @@ from typing import Any, NamedTuple, TypeVar
 
 import orjson
 
-_SCHEMA = """
+from connectors.errors import ConfigError
+
+_LAYOUT = 2
+"""Number of the layout below, written in each file."""
+_SCHEMA = f"""
+begin immediate;
+pragma user_version = {_LAYOUT};
 create table if not exists records(
   kind text, id integer, body text not null, created_at integer not null, changed_at integer not null, primary key(kind, id)) without rowid;
 create table if not exists keys(kind text, name text, value text, id integer, primary key(kind, name, value, id)) without rowid;
@@ -22,6 +28,7 @@ create index if not exists listed_by_member on listed(member);
 create table if not exists tokens(token text primary key, kind text not null, client text not null, expires_at real) without rowid;
 create table if not exists changes(seq integer primary key, at integer not null, request text not null, told text not null);
 create table if not exists numbers(name text primary key, value integer not null) without rowid;
+commit;
 """
 _COLUMNS = "id, body, created_at, changed_at"
 
@@ -62,12 +69,19 @@ class Store:
     Args:
         file: made when absent; what is in it survives restarts.
         index: what records can be found by.
+
+    Raises:
+        ConfigError: the file was made by another version.
     """
 
     def __init__(self, file: Path, index: Index | None = None) -> None:
         file.parent.mkdir(parents=True, exist_ok=True)
         self._index, self._lock = index, threading.RLock()
         self._connection = sqlite3.connect(file, timeout=30, isolation_level=None, check_same_thread=False)
+        if self.query("select 1 from sqlite_master limit 1") and self.query("pragma user_version") != [(_LAYOUT,)]:
+            self.close()
+            hint = f"move {file.parent} away: the stand-ins then begin anew, and so should the lake that delivers to them"
+            raise ConfigError(f"{file.name} was made by another version of seg-assets", hint=hint)
         self._connection.execute("pragma journal_mode = wal")
         self._connection.execute("pragma synchronous = off")  # outlives this process, if not a power cut
         self._connection.execute("pragma cache_size = -65536")  # 64 MB

@@ -1,11 +1,13 @@
 """What every stand-in does alike: faults, effects, restarts, the page, the dial over HTTP."""
 
 import json
+import sqlite3
 from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import pytest
 
+from connectors.errors import ConfigError
 from connectors.hubspot.emulation import PRIVATE_APP_TOKEN, HubSpot
 from connectors.sandbox.faults import Dial, Fault, Faults
 from connectors.sandbox.limits import Window
@@ -203,3 +205,12 @@ def test_the_id_of_what_is_gone_is_not_given_again_after_a_restart(tmp_path):
     store.delete([gone])
     store.close()
     assert Store(tmp_path / "s.sqlite").make("segment", {}, 0).id > gone.id
+
+
+def test_a_file_of_another_version_is_refused_and_left_as_it_is(tmp_path):
+    file = tmp_path / "hubspot.sqlite"
+    with sqlite3.connect(file) as earlier:
+        earlier.execute("create table records(id integer primary key, kind text)")
+    with pytest.raises(ConfigError, match=f"made by another version of seg-assets .move {tmp_path} away"):
+        Store(file)
+    assert sqlite3.connect(file).execute("select name from sqlite_master").fetchall() == [("records",)]
