@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import time
 import warnings
@@ -60,6 +61,7 @@ def refresh(
 
     from seg_assets.build import definitions_of
 
+    gc.freeze()  # as in `definitions`: what is loaded by now stays
     definitions = definitions_of(graph, automation=False)
     selection = _selection(definitions, select)
     graph.lake.exists(PERSONS.key)  # a lake that can't be reached is one error here, not one per asset
