@@ -44,9 +44,9 @@ class LakeIOManager(dg.IOManager):
             facts=self._facts(context),
         )
         context.add_output_metadata({"dagster/row_count": commit.rows, "bytes": commit.size, "delta_version": commit.version})
-        pa.default_memory_pool().release_unused()  # of a million persons' clusters it would keep 1.2 GB for the rest of the run
 
     def load_input(self, context: dg.InputContext) -> Any:
+        pa.default_memory_pool().release_unused()  # after clusters of a million persons, for one, it would keep 1.2 GB for the rest of the run
         table = self._graph.lake.read(self._graph.lake_key(context.asset_key))
         wanted = context.dagster_type.typing_type
         if wanted is pa.Table:
