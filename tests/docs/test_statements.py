@@ -41,7 +41,8 @@ def test_operations_explain_every_variable_the_code_reads() -> None:
     code = "".join(file.read_text(encoding="utf-8") for package in ("seg_assets", "connectors") for file in (ROOT / package).rglob("*.py"))
     read = set(re.findall(r"environ(?:\.get\(|\[)\"(\w+)\"", code)) | set(re.findall(r"_listed\(\"(\w+)\"\)", code))
     explained = set(re.findall(r"^\| `(\w+)` \|", page("docs/operations.md"), re.MULTILINE))
-    assert {name for name in read if name.startswith(("SEG_", "DAGSTER_"))} == explained
+    ours = ("SEG_", "DAGSTER_")  # the object store's, AWS_..., are read by delta-rs
+    assert {name for name in read if name.startswith(ours)} == {name for name in explained if name.startswith(ours)}
 
 
 def test_the_guide_names_every_hook_method_and_verdict() -> None:
