@@ -8,7 +8,7 @@ from typing import Any
 import ibis
 import pyarrow as pa
 
-from seg_assets.segments.evaluate import CHANGE_SCHEMA
+from seg_assets.schema.tables import SEGMENT_CHANGES
 from seg_assets.segments.log import logged, movements
 
 NOON = datetime(2026, 7, 1, 12, tzinfo=UTC)
@@ -17,7 +17,8 @@ NOON = datetime(2026, 7, 1, 12, tzinfo=UTC)
 def changes(*moves: tuple[int, str], as_of: datetime = NOON) -> ibis.Table:
     fixed = {"segment": "vip", "as_of": as_of, "definition_hash": "h", "cause": "data", "reason": "[]"}
     rows = [{"person_id": person, "change": change, **fixed} for person, change in moves]
-    return ibis.memtable(pa.Table.from_pylist(rows, CHANGE_SCHEMA.to_pyarrow()))
+    schema = SEGMENT_CHANGES.schema.to_pyarrow()
+    return ibis.memtable(pa.Table.from_pylist(rows, pa.schema([field for field in schema if field.name != "evaluation"])))
 
 
 def rows(table: ibis.Table) -> list[dict[str, Any]]:
