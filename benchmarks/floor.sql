@@ -17,27 +17,40 @@ SELECT coalesce(e.user_id, i.user_id, e.anonymous_id, lower(trim(e.email))) AS p
 FROM events e LEFT JOIN ids i ON e.anonymous_id = i.anonymous_id
 WHERE event_time <= TIMESTAMPTZ '{as_of}';
 
-CREATE TEMP TABLE favourites AS
-SELECT person, arg_min(category, rank) FILTER (category IS NOT NULL) AS top_category, count(DISTINCT category) AS categories,
-    arg_min(channel, channel_rank) FILTER (channel IS NOT NULL) AS top_channel
-FROM (SELECT person, category, channel, (1000000 - sum(n) OVER (PARTITION BY person, category))::VARCHAR || category AS rank,
-             (1000000 - sum(n) OVER (PARTITION BY person, channel))::VARCHAR || channel AS channel_rank
-      FROM (SELECT person, category, channel, count(*) AS n FROM known GROUP BY ALL))
+CREATE TEMP TABLE counts AS SELECT person, category, channel, count(*) AS n FROM known GROUP BY ALL;
+
+CREATE TEMP TABLE categories AS
+SELECT person, arg_min(category, rank) AS top_category, count(*) AS categories,
+    array_to_string(list_transform(list_sort(list({'rank': -total, 'category': category}))[1:3], lambda one: one.category), ', ') AS top_categories
+FROM (SELECT person, category, sum(n) AS total, (1000000000000 - sum(n))::VARCHAR || category AS rank FROM counts WHERE category IS NOT NULL GROUP BY person, category)
+GROUP BY person;
+
+CREATE TEMP TABLE channels AS
+SELECT person, arg_min(channel, rank) AS top_channel
+FROM (SELECT person, channel, (1000000000000 - sum(n))::VARCHAR || channel AS rank FROM counts WHERE channel IS NOT NULL GROUP BY person, channel)
 GROUP BY person;
 
 CREATE TEMP TABLE features AS
-SELECT k.person, min(event_time) AS first_event_time, max(event_time) AS last_event_time, max(event_time) FILTER (event_type = 'order_completed') AS last_order_time,
-    count(DISTINCT day) FILTER (age < 30) AS active_days_30d, count(DISTINCT day) FILTER (age < 90) AS active_days_90d,
-    count(*) FILTER (age < 7) AS events_7d, count(*) FILTER (age < 30) AS events_30d, count(*) FILTER (age < 90) AS events_90d, count(*) AS events_total,
-    count(*) FILTER (age < 30 AND event_type = 'product_viewed') AS views_30d, count(*) FILTER (age < 30 AND event_type = 'product_added') AS adds_30d,
-    count(DISTINCT order_id) FILTER (age < 30 AND event_type = 'order_completed') AS orders_30d,
-    count(DISTINCT order_id) FILTER (age < 90 AND event_type = 'order_completed') AS orders_90d,
-    count(DISTINCT order_id) FILTER (age < 365 AND event_type = 'order_completed') AS orders_365d,
-    count(DISTINCT order_id) FILTER (event_type = 'order_completed') AS orders_total,
-    sum(revenue) FILTER (age < 30 AND event_type = 'order_completed') AS revenue_30d, sum(revenue) FILTER (age < 90 AND event_type = 'order_completed') AS revenue_90d,
-    sum(revenue) FILTER (age < 365 AND event_type = 'order_completed') AS revenue_365d, sum(revenue) FILTER (event_type = 'order_completed') AS revenue_total,
-    sum(revenue) FILTER (event_type = 'order_refunded') AS refunds_total,
-    count(*) FILTER (age < 90 AND event_type = 'email_opened') AS email_opens_90d, count(*) FILTER (age < 90 AND event_type = 'email_clicked') AS email_clicks_90d,
-    any_value(top_category) AS top_category, any_value(categories) AS categories, any_value(top_channel) AS top_channel
-FROM known k LEFT JOIN favourites f ON k.person = f.person
-GROUP BY k.person;
+WITH persons AS (
+    SELECT person, min(event_time) AS first_event_time, max(event_time) AS last_event_time, max(event_time) FILTER (event_type = 'order_completed') AS last_order_time,
+        count(DISTINCT day) FILTER (age < 30) AS active_days_30d, count(DISTINCT day) FILTER (age < 90) AS active_days_90d,
+        count(*) FILTER (age < 7) AS events_7d, count(*) FILTER (age < 30) AS events_30d, count(*) FILTER (age < 90) AS events_90d, count(*) AS events_total,
+        count(*) FILTER (age < 30 AND event_type = 'product_viewed') AS views_30d, count(*) FILTER (age < 30 AND event_type = 'product_added') AS adds_30d,
+        count(DISTINCT order_id) FILTER (age < 30 AND event_type = 'order_completed') AS orders_30d,
+        count(DISTINCT order_id) FILTER (age < 90 AND event_type = 'order_completed') AS orders_90d,
+        count(DISTINCT order_id) FILTER (age < 365 AND event_type = 'order_completed') AS orders_365d,
+        count(DISTINCT order_id) FILTER (event_type = 'order_completed') AS orders_total,
+        sum(revenue) FILTER (age < 30 AND event_type = 'order_completed') AS revenue_30d, sum(revenue) FILTER (age < 90 AND event_type = 'order_completed') AS revenue_90d,
+        sum(revenue) FILTER (age < 365 AND event_type = 'order_completed') AS revenue_365d, sum(revenue) FILTER (event_type = 'order_completed') AS revenue_total,
+        sum(revenue) FILTER (event_type = 'order_refunded') AS refunds_total,
+        count(*) FILTER (age < 90 AND event_type = 'email_opened') AS email_opens_90d, count(*) FILTER (age < 90 AND event_type = 'email_clicked') AS email_clicks_90d
+    FROM known
+    GROUP BY person
+)
+SELECT p.* EXCLUDE (last_order_time, refunds_total),
+    round((epoch(TIMESTAMPTZ '{as_of}') - epoch(first_event_time)) / 86400, 4) AS tenure_days,
+    round((epoch(TIMESTAMPTZ '{as_of}') - epoch(last_event_time)) / 86400, 4) AS days_since_event,
+    round((epoch(TIMESTAMPTZ '{as_of}') - epoch(last_order_time)) / 86400, 4) AS days_since_order,
+    least(refunds_total::DOUBLE / nullif(revenue_total, 0)::DOUBLE, 1.0) AS refund_share, round(revenue_total::DOUBLE / nullif(orders_total, 0), 2) AS avg_order_value,
+    top_category, top_categories, coalesce(categories, 0) AS categories, top_channel
+FROM persons p LEFT JOIN categories USING (person) LEFT JOIN channels USING (person);

@@ -19,6 +19,8 @@ import ibis.expr.types as ir
 import pyarrow as pa
 
 DEFAULT_MEMORY = "2GB"
+PARTITION_ROWS = 61_440
+"""Rows of a row group where a table is split into many files: with twice as many, DuckDB's own number, they take a third more time to write."""
 
 
 @dataclass(frozen=True)
@@ -118,7 +120,7 @@ class Engine:
         folder.mkdir(parents=True, exist_ok=True)
         if order_by:
             expr = expr.order_by(list(order_by))
-        layout = f"PARTITION_BY ({_identifier(partition_by)}), APPEND" if partition_by else "PER_THREAD_OUTPUT false"
+        layout = f"PARTITION_BY ({_identifier(partition_by)}), APPEND, ROW_GROUP_SIZE {PARTITION_ROWS}" if partition_by else "PER_THREAD_OUTPUT false"
         target = folder if partition_by else folder / f"part-{uuid.uuid4().hex}.parquet"
         naming = ", FILENAME_PATTERN 'part-{uuid}'" if partition_by else ""
         self.connection._run_pre_execute_hooks(expr)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import lru_cache
 
 import ibis
 import ibis.expr.datatypes as dt
 import ibis.expr.types as ir
+
+from seg_assets.phones import PhoneParser
 
 
 @ibis.udf.scalar.builtin(name="timezone", signature=((dt.string, dt.timestamp), dt.Timestamp("UTC")))
@@ -40,16 +41,7 @@ def largest(value: int, number: int, where: bool = True) -> list[int]:  # type: 
     """DuckDB: the `number` largest values as an array, largest first."""
 
 
-@lru_cache(maxsize=2**20)
-def _parsed_phone(number: str, region: str) -> str:
-    """One phone number in E.164, or "". Remembered, because an expression may ask for the same number several times."""
-    import phonenumbers
-
-    try:
-        parsed = phonenumbers.parse(number, region or None)
-    except phonenumbers.NumberParseException:
-        return ""
-    return phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.E164) if phonenumbers.is_valid_number(parsed) else ""
+_parse_phones = PhoneParser()
 
 
 @ibis.udf.scalar.pyarrow(signature=((dt.string, dt.string), dt.string))
@@ -57,7 +49,7 @@ def _e164(number, region):  # type: ignore[no-untyped-def]
     """Vectorised phone parsing; "" where a number is not valid, because the engine's functions may not make nulls."""
     import pyarrow as pa
 
-    return pa.array(map(_parsed_phone, number.to_pylist(), region.to_pylist()), pa.string())
+    return pa.array(_parse_phones(list(zip(number.to_pylist(), region.to_pylist(), strict=True))), pa.string())
 
 
 def e164(number: ir.StringValue, region: ir.StringValue) -> ir.StringValue:

@@ -223,10 +223,12 @@ class _Typing:
         return same.ifelse(amount, (given.try_cast("float64") * rate).round(2).try_cast("decimal(18, 2)"))
 
     def _phone(self, given: ir.StringValue) -> ir.StringValue:
-        digits = given.re_replace(r"[\s().\-/]", "").re_replace("^00", "+")
+        written = given.startswith("00").ifelse(ibis.literal("+") + given.substr(2), given)
+        digits = written.re_replace(r"[\s().\-/]", "")
         country, region = self._given("country"), ibis.literal(self.conventions.region, "string")
-        national = e164(given, region if country is None else ibis.coalesce(country.cast("string").upper(), region))
-        return digits.re_search(INTERNATIONAL).ifelse(digits, national)
+        parsed = e164(written, region if country is None else ibis.coalesce(country.cast("string").upper(), region))
+        whole = digits.re_search(INTERNATIONAL) & ~given.contains("(0)")  # "+43 (0)664": the zero is dialled inside the country only
+        return whole.ifelse(digits, parsed)
 
 
 def _breaks_its_type(enrichments: ir.Table, taxonomy: Taxonomy) -> ir.BooleanValue:

@@ -156,15 +156,15 @@ def contacts(**columns: list[Any]):
 
 def test_emails_and_phones_are_normalised_and_bad_ones_quarantined() -> None:
     table, mapping = contacts(
-        contact_id=["1", "2", "3"],
-        email=["  Ann.Lee@Example.COM ", "not an address", None],
-        phone=["020 7946 0958", "+49 (30) 901820", "12"],
-        country=["gb", "DE", "US"],
-        user_id=["a", "b", "c"],
+        contact_id=["1", "2", "3", "4", "5"],
+        email=["  Ann.Lee@Example.COM ", "not an address", None, None, None],
+        phone=["020 7946 0958", "+49 (30) 901820", "12", "0043 (0)664 1234567", "+39 (0)6 698 12345"],
+        country=["gb", "DE", "US", None, "DE"],
+        user_id=["a", "b", "c", "d", "e"],
     )
     rows, quarantine = run(table, mapping)
-    assert [r["email"] for r in rows] == ["ann.lee@example.com", None, None]
-    assert [r["phone"] for r in rows] == ["+442079460958", "+4930901820", None]
+    assert [r["email"] for r in rows] == ["ann.lee@example.com", None, None, None, None]
+    assert [r["phone"] for r in rows] == ["+442079460958", "+4930901820", None, "+436641234567", "+390669812345"]
     assert [q["field"] for q in quarantine] == ["email", "phone"]
     assert {q["lost"] for q in quarantine} == {"value"}
 
