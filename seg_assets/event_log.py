@@ -44,9 +44,11 @@ class EventLog(SqliteEventLogStorage):
             engine.dispose()
 
 
-def instance_ref(home: Path, settings: Mapping[str, Any]) -> InstanceRef:
-    """The Dagster instance at `home`, with `EventLog` unless its `settings` (dagster.yaml) name a storage."""
-    if settings.keys() & {"storage", "event_log_storage"}:
-        return InstanceRef.from_dir(str(home))
-    log = {"module": __name__, "class": EventLog.__name__, "config": {"base_dir": str(home / "history" / "runs")}}
+def instance_ref(home: Path) -> InstanceRef:
+    """The Dagster instance at `home`, with `EventLog` unless its dagster.yaml names a storage."""
+    chosen, defaults = InstanceRef.from_dir(str(home)), InstanceRef.config_defaults(str(home))
+    usual = defaults["event_log_storage"]
+    if chosen.storage_data != defaults["storage"] or usual is None:
+        return chosen
+    log = {"module": __name__, "class": EventLog.__name__, "config": usual.config_dict}
     return InstanceRef.from_dir(str(home), overrides={"event_log_storage": log})

@@ -104,13 +104,10 @@ def dagster_home(project: Project) -> Path:
 def instance_of(graph: Graph) -> Iterator[Any]:
     """The Dagster instance of a project; see `dagster_home`."""
     import dagster as dg
-    import yaml
 
     from seg_assets.event_log import instance_ref
 
-    home = dagster_home(graph.project)
-    settings = yaml.safe_load((home / "dagster.yaml").read_text(encoding="utf-8")) or {}
-    with dg.DagsterInstance.from_ref(instance_ref(home, settings)) as instance:
+    with dg.DagsterInstance.from_ref(instance_ref(dagster_home(graph.project))) as instance:
         yield instance
 
 
