@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from seg_assets.clustering.silhouette import mean_silhouettes
 from seg_assets.clustering.space import Matrix
+
+T, R = TypeVar("T"), TypeVar("R")
 
 INITS = 10
 """Starts per number of clusters; the best one counts."""
@@ -61,8 +65,8 @@ def try_ks(points: Matrix, ks: Sequence[int], draws: Sequence[npt.NDArray[np.int
     """
     from sklearn.metrics import calinski_harabasz_score, davies_bouldin_score
 
-    labelled = [lloyd(points, k, seed=seed, inits=INITS).labels for k in ks]
-    widths = np.array([mean_silhouettes(points[rows], [labels[rows] for labels in labelled]) for rows in draws])
+    labelled = _side_by_side(lambda k: lloyd(points, k, seed=seed, inits=INITS).labels, ks)
+    widths = np.array(_side_by_side(lambda rows: mean_silhouettes(points[rows], [labels[rows] for labels in labelled]), draws))
     return [
         Candidate(
             k=k,
@@ -74,6 +78,14 @@ def try_ks(points: Matrix, ks: Sequence[int], draws: Sequence[npt.NDArray[np.int
         )
         for i, k in enumerate(ks)
     ]
+
+
+def _side_by_side(work: Callable[[T], R], items: Sequence[T]) -> list[R]:
+    """What `work` makes of each item, on every core. Each item has one of them: the order of floating-point sums must not depend on their number."""
+    from threadpoolctl import threadpool_limits
+
+    with ThreadPoolExecutor(os.cpu_count(), initializer=threadpool_limits, initargs=(1,)) as cores:
+        return [*cores.map(work, items)]
 
 
 def choose_k(candidates: Sequence[Candidate], *, min_share: float, before: int | None, keep_within: float) -> int:
