@@ -14,7 +14,8 @@ import numpy.typing as npt
 from seg_assets.clustering.silhouette import mean_silhouettes
 from seg_assets.clustering.space import Matrix
 
-T, R = TypeVar("T"), TypeVar("R")
+T = TypeVar("T")
+R = TypeVar("R")
 
 INITS = 10
 """Starts per number of clusters; the best one counts."""

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import ibis
+import ibis.expr.operations as ops
 import ibis.expr.types as ir
 import pyarrow as pa
 
@@ -74,10 +75,9 @@ class Engine:
             partitions: columns whose values stand in the folder names.
             row_number: name of a further int64 column that numbers the rows of each file from 0.
         """
-        names = [*schema.names, *([row_number] if row_number else [])]
+        delivered = ibis.schema({**schema, **({row_number: "int64"} if row_number else {})})
         if not files:
-            dtypes = [*schema.types, *([ibis.dtype("int64")] if row_number else [])]
-            return self.from_arrow(ibis.schema(dict(zip(names, dtypes, strict=True))).to_pyarrow().empty_table())
+            return self.from_arrow(delivered.to_pyarrow().empty_table())
         hive = {name: _duckdb_type(schema[name]) for name in partitions}
         from duckdb import BinderException
 
@@ -92,7 +92,9 @@ class Engine:
         view = f"lake_{uuid.uuid4().hex}"
 
         def create(present: Collection[str]) -> None:
-            columns = ", ".join(_identifier(n) if n in present else f"NULL AS {_identifier(n)}" for n in schema.names)
+            columns = ", ".join(
+                f"CAST({_identifier(n) if n in present else 'NULL'} AS {_duckdb_type(t)}) AS {_identifier(n)}" for n, t in schema.items()
+            )
             self.connection.raw_sql(f"CREATE TEMP VIEW {view} AS SELECT {columns}{number} FROM {source}")
 
         try:
@@ -100,9 +102,8 @@ class Engine:
         except BinderException:  # no file has one of the columns any more
             cursor = self.connection.raw_sql(f"SELECT * FROM {source} LIMIT 0")
             create({column[0] for column in cursor.description})
-        table = self.connection.table(view)
-        wrong = {n: schema[n] for n in schema.names if table.schema()[n] != schema[n]}
-        return table.cast(wrong) if wrong else table
+        # Its columns are known: to ask DuckDB for them would take longer than to read a small table.
+        return ops.DatabaseTable(view, delivered, self.connection, ops.Namespace(catalog="temp", database="main")).to_expr()
 
     def from_arrow(self, data: pa.Table | pa.RecordBatchReader | Any) -> ir.Table:
         """Arrow data (a table, a reader or a dataset) as a lazy table of this engine; it stays referenced as long as the engine lives."""
